@@ -1,0 +1,53 @@
+"""Impact evaluation of enterprise-support programmes.
+
+Baseline, matched control group, difference-in-differences, and verdicts that keep "was the target reached?" apart from "did the
+programme cause it?". Names load on first use, so that importing the package costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Panel": "data.panel",
+    "NEVER": "data.panel",
+    "MatchSpec": "study.specs",
+    "DidSpec": "study.specs",
+    "match": "matching.match",
+    "balance_table": "matching.balance",
+    "att_gt": "did.att_gt",
+    "aggregate": "did.aggregate",
+    "pretrend_test": "did.inference",
+    "read_study": "study.params",
+    "evaluate": "evaluation",
+    "render": "report.render",
+    "save": "report.save",
+}
+
+__all__ = sorted(_HOMES)
+
+if TYPE_CHECKING:
+    from .data.panel import NEVER, Panel
+    from .did.aggregate import aggregate
+    from .did.att_gt import att_gt
+    from .did.inference import pretrend_test
+    from .evaluation import evaluate
+    from .matching.balance import balance_table
+    from .matching.match import match
+    from .report.render import render
+    from .report.save import save
+    from .study.params import read_study
+    from .study.specs import DidSpec, MatchSpec
+
+
+def __getattr__(name: str):
+    if name not in _HOMES:
+        raise AttributeError(f"module 'pipeval' has no attribute {name!r}; it has {', '.join(__all__)}")
+    return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+
+
+def __dir__():
+    return [*__all__, "__version__"]

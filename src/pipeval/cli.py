@@ -1,0 +1,125 @@
+"""The command line: `pipeval run`, `check`, `sample`, `dictionary`.
+
+Exit codes: 0 done (or queries only), 2 usage, 10 blocking faults in the files, 11 the design cannot be estimated, 12 the numbers
+failed, 1 anything else. Errors are one message on standard error, never a traceback (unless `--debug`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from . import __version__
+from .errors import DataError, PipevalError, UsageError
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    parser = _parser()
+    arguments = parser.parse_args(argv)
+    try:
+        return arguments.command(arguments)
+    except PipevalError as error:
+        print(f"pipeval: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("pipeval: stopped", file=sys.stderr)
+        return 130
+    except Exception as error:
+        if arguments.debug:
+            raise
+        what = f"cannot read or write: {error}" if isinstance(error, OSError) else f"unexpected {type(error).__name__}: {error}"
+        print(f"pipeval: {what}. Run again with --debug before the command for the details", file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="pipeval", description="Impact evaluation of enterprise-support programmes.")
+    parser.add_argument("--version", action="version", version=f"pipeval {__version__}")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an unexpected error")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    run = commands.add_parser("run", help="run studies and write their reports")
+    run.add_argument("params", nargs="+", type=Path, help="params files, one a study")
+    run.add_argument("--out", type=Path, default=Path("reports"), help="folder of the reports (default: reports)")
+    run.add_argument("--jobs", type=_positive, default=1, help="studies at the same time (default: 1)")
+    run.add_argument("--data", type=Path, help="folder of the data files, instead of the one in params")
+    run.add_argument("--timeout", type=_positive, default=1800, help="seconds a study may take (default: 1800)")
+    run.set_defaults(command=_run)
+
+    check = commands.add_parser("check", help="list every fault of a study's files and plan")
+    check.add_argument("params", type=Path, help="a params file")
+    check.add_argument("--data", type=Path, help="folder of the data files, instead of the one in params")
+    check.add_argument("--out", type=Path, help="where the table of faults is saved (default: <study>.faults.csv)")
+    check.set_defaults(command=_check)
+
+    sample = commands.add_parser("sample", help="write a sample programme's files")
+    sample.add_argument("programme", choices=("guanajuato", "michigan"), help="guanajuato is made from a seed; michigan is real")
+    sample.add_argument("--out", type=Path, required=True, help="folder to write to")
+    sample.add_argument("--set", action="append", default=[], metavar="KNOB=VALUE", help="turn a knob of the made programme, e.g. effect=0")
+    sample.set_defaults(command=_sample)
+
+    dictionary = commands.add_parser("dictionary", help="print the data dictionary as Markdown")
+    dictionary.add_argument("--currency", default="MXN", help="three letters (default: MXN)")
+    dictionary.set_defaults(command=_dictionary)
+    return parser
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"a whole number from 1 up; found {text!r}")
+    return int(text)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from .batch import run
+
+    return run(arguments.params, arguments.out, jobs=arguments.jobs, data=arguments.data, timeout=arguments.timeout)
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from .report.faults import check_study
+
+    return check_study(arguments.params, arguments.data, arguments.out)
+
+
+def _sample(arguments: argparse.Namespace) -> int:
+    from .data.sample import Knobs, sample_programme, write
+
+    if arguments.programme == "michigan":
+        if arguments.set:
+            raise UsageError("michigan is a real programme; it has no knobs to set")
+        from .data.michigan import michigan
+
+        tables = michigan()
+    else:
+        tables = sample_programme(Knobs(**_knobs(arguments.set, Knobs)))
+    write(tables, arguments.out)
+    print(f"{len(tables)} tables written to {arguments.out}")
+    return 0
+
+
+def _knobs(settings: list[str], knobs: type) -> dict:
+    from .study.files import nearest
+
+    defaults = {name: getattr(knobs(), name) for name in knobs.__dataclass_fields__}
+    chosen = {}
+    for setting in settings:
+        name, _, value = setting.partition("=")
+        if name not in defaults:
+            raise UsageError(f"--set {setting}: unknown knob; {nearest(name, defaults)}")
+        try:
+            chosen[name] = type(defaults[name])(float(value))
+        except ValueError:
+            raise UsageError(f"--set {setting}: a number must follow the equals sign") from None
+    return chosen
+
+
+def _dictionary(arguments: argparse.Namespace) -> int:
+    from .data.schema import data_dictionary
+
+    if len(arguments.currency) != 3:
+        raise DataError(f"a currency has three letters; found {arguments.currency!r}")
+    print(data_dictionary(arguments.currency), end="")
+    return 0

@@ -1,0 +1,208 @@
+"""Every fault of the files, at once: what breaks the contract, and what should be asked of the firms.
+
+A `blocking` fault makes a correct evaluation impossible (identity, keys, types, impossible designs). A `query` is implausible but
+possible: it is listed for the firm, and params say whether the value is kept, set missing, or the firm left out. Each rule is one
+function that yields the rows it questions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+from ..study.specs import Study
+from .contract import TABLES
+from .load import FAULT_COLUMNS, Tables
+from .measures import ANSWERED
+from .money import series_values
+from .treatment import classify_size
+
+ACTIONS = {
+    "type": "write a number, a date (year-month-day) or 0/1 as the data dictionary says; declare data.decimal and data.separator",
+    "unknown_code": "use one of the codes of the data dictionary, or map yours under data.codes",
+    "needed": "fill the cell; the table cannot be used without it",
+    "missing_column": "add the column, or map your own name for it under data.columns",
+    "range": "confirm or correct the value",
+    "correction_unfit": "the old value is not the one in the file; correct corrections.csv",
+    "duplicate_key": "keep one row of each key",
+    "unknown_firm": "add the firm to enterprises, or correct its id",
+    "entry_year_missing": "give the year in which the firm's support began; without it the firm is not a control but an error",
+    "unit_error": "the figure is about a thousand times off; confirm its unit (thousands)",
+    "exports_currency": "direct exports in national money and in US$ disagree; confirm which is wrong",
+    "parts_not_sum": "domestic sales, direct and indirect exports must add up to sales within 1 %",
+    "va_above_sales": "value added exceeds sales; confirm inputs and the change of inventories",
+    "heaped": "round figures year after year; ask for the accounts",
+    "partial_year": "the figures cover part of a year; ask for the full year (they are annualised meanwhile)",
+    "year_gap": "a year is missing between two others; ask for it",
+    "duplicate_firm": "looks like another firm under a second id; keep one",
+    "participant_in_controls": "listed as non-participant but received or registered for services; correct the arm",
+    "status_mismatch": "the export status does not agree with the amounts; the amounts are used",
+    "size_mismatch": "the size class does not agree with the workers",
+    "subsidy_cap": "the programme paid more than its cap for one firm",
+    "subsidy_rate": "the programme paid a larger share than the schedule allows at that date",
+    "service_before_registration": "a service precedes the firm's registration; correct one of the dates",
+}
+"""What to do about each rule's faults."""
+
+KIND = {"duplicate_key": "blocking", "unknown_firm": "blocking", "entry_year_missing": "blocking"}
+"""Rules of this module that block; the others are queries."""
+
+
+def check(tables: Tables, study: Study) -> pd.DataFrame:
+    """All faults, those of reading included.
+
+    Returns
+    -------
+    DataFrame
+        `table, row, firm_id, column, rule, kind, value, action`, sorted by firm so that each firm's part can be mailed; `row`
+        counts as a spreadsheet does (the header is row 1).
+    """
+    found = [tables.faults]
+    for rule in RULES:
+        for name, table, column, rows in rule(tables, study):
+            found.append(_faults(name, table, column, rows))
+    faults = pd.concat([f for f in found if len(f)], ignore_index=True) if any(map(len, found)) else tables.faults.copy()
+    faults = faults.drop_duplicates(["table", "row", "column", "rule"])
+    faults["action"] = faults["rule"].map(ACTIONS)
+    order = faults["kind"].map({"blocking": 0, "query": 1})
+    return faults.assign(_k=order).sort_values(["_k", "firm_id", "table", "row", "column"]).drop(columns="_k").reset_index(drop=True)
+
+
+def _faults(rule: str, table: str, column: str, rows: pd.DataFrame) -> pd.DataFrame:
+    firm = rows["firm_id"] if "firm_id" in rows else ""
+    value = rows[column] if column in rows else ""
+    kind = KIND.get(rule, "query")
+    faults = pd.DataFrame({"row": rows.index, "firm_id": firm, "value": value}, index=rows.index)
+    return faults.assign(table=table, column=column, rule=rule, kind=kind).reindex(columns=FAULT_COLUMNS)
+
+
+Found = Iterator[tuple[str, str, str, pd.DataFrame]]
+
+
+def keys(tables: Tables, study: Study) -> Found:
+    for name, frame in tables.frames.items():
+        key = [k for k in TABLES[name].key if k in frame]
+        yield "duplicate_key", name, "|".join(key), frame[frame.duplicated(key, keep="first") & frame[key].notna().any(axis=1)]
+
+
+def firms_known(tables: Tables, study: Study) -> Found:
+    known = tables["enterprises"]["firm_id"]
+    for name, frame in tables.frames.items():
+        if name != "enterprises" and "firm_id" in frame:
+            yield "unknown_firm", name, "firm_id", frame[frame["firm_id"].notna() & ~frame["firm_id"].isin(known)]
+
+
+def entry_years(tables: Tables, study: Study) -> Found:
+    firms = tables["enterprises"]
+    yield "entry_year_missing", "enterprises", "entry_year", firms[(firms["arm"] == "beneficiary") & firms["entry_year"].isna()]
+
+
+def _answers(tables: Tables) -> pd.DataFrame:
+    survey = tables["survey"]
+    return survey[survey["response"].isin(ANSWERED)]
+
+
+def units(tables: Tables, study: Study) -> Found:
+    """A figure about a thousand times the firm's other years, or its branch's sales per worker."""
+    rows, column = _answers(tables), f"sales_k{study.programme.currency.lower()}"
+    size = np.log10(rows[column].where(rows[column] > 0))
+    own = size.groupby(rows["firm_id"]).transform("median")
+    years = size.groupby(rows["firm_id"]).transform("count")
+    per_worker = size - np.log10(rows["workers_paid"].where(rows["workers_paid"] > 0))
+    branch = rows["firm_id"].map(tables["enterprises"].drop_duplicates("firm_id").set_index("firm_id")["branch"])
+    peers = per_worker.groupby(branch.fillna("")).transform("median")
+    off = ((size - own).abs() > 1.7) | ((years < 3) & ((per_worker - peers).abs() > 2))
+    yield "unit_error", "survey", column, rows[off]
+
+
+def export_currency(tables: Tables, study: Study) -> Found:
+    if study.money.fx is None or "series" not in tables:
+        return
+    rows, column = _answers(tables), f"export_direct_k{study.programme.currency.lower()}"
+    rate = rows["ref_year"].map(series_values(tables["series"], study.money.fx))
+    ratio = 1000 * rows[column] / rate / rows["export_direct_usd"].where(rows["export_direct_usd"] > 0)
+    yield "exports_currency", "survey", column, rows[(np.log(ratio.where(ratio > 0)).abs() > 0.5) | (ratio == 0)]
+
+
+def identities(tables: Tables, study: Study) -> Found:
+    rows, cur = _answers(tables), study.programme.currency.lower()
+    sales = rows[f"sales_k{cur}"]
+    parts = rows[[f"domestic_sales_k{cur}", f"export_direct_k{cur}", f"export_indirect_k{cur}"]].sum(axis=1, skipna=False)
+    yield "parts_not_sum", "survey", f"sales_k{cur}", rows[(parts - sales).abs() > 0.01 * sales + 0.5]
+    added = sales + rows[f"inventory_change_k{cur}"].fillna(0) - rows[f"intermediate_inputs_k{cur}"]
+    yield "va_above_sales", "survey", f"intermediate_inputs_k{cur}", rows[added > sales * 1.001]
+    amounts = rows[[f"export_direct_k{cur}", f"export_indirect_k{cur}"]].notna().all(axis=1)
+    direct, indirect = rows[f"export_direct_k{cur}"] > 0, rows[f"export_indirect_k{cur}"] > 0
+    derived = pd.Series(np.select([direct, indirect], ["direct", "indirect"], "none"), index=rows.index)
+    yield "status_mismatch", "survey", "exp_status", rows[amounts & rows["exp_status"].notna() & (rows["exp_status"] != derived)]
+
+
+def heaping(tables: Tables, study: Study) -> Found:
+    """Sales in round hundreds of thousands in three or more years of a firm."""
+    rows, column = _answers(tables), f"sales_k{study.programme.currency.lower()}"
+    rounded = (rows[column] > 0) & (rows[column] % 100 == 0)
+    yield "heaped", "survey", column, rows[rounded & (rounded.groupby(rows["firm_id"]).transform("sum") >= 3)]
+
+
+def years(tables: Tables, study: Study) -> Found:
+    survey = tables["survey"]
+    yield "partial_year", "survey", "months_covered", survey[survey["months_covered"].between(0, 11.99)]
+    ordered = survey.sort_values(["firm_id", "ref_year"])
+    step = ordered.groupby("firm_id")["ref_year"].diff()
+    usual = np.sort(survey["ref_year"].dropna().unique())
+    follows = dict(zip(usual[1:], np.diff(usual), strict=True))
+    yield "year_gap", "survey", "ref_year", ordered[step > ordered["ref_year"].map(follows).fillna(np.inf)]
+
+
+def duplicate_firms(tables: Tables, study: Study) -> Found:
+    """A firm whose place, branch and figures of at least two years repeat another's; the one listed later is questioned."""
+    firms, rows = tables["enterprises"], _answers(tables)
+    column = f"sales_k{study.programme.currency.lower()}"
+    rows = rows[rows[column] > 0].merge(
+        firms.drop_duplicates("firm_id")[["firm_id", "municipality", "branch", "founded_year"]].dropna(), on="firm_id"
+    )
+    same = ["municipality", "branch", "founded_year", "ref_year"]
+    pairs = rows[["firm_id", column, *same]].merge(rows[["firm_id", column, *same]], on=same, suffixes=("", "_other"))
+    pairs = pairs[pairs["firm_id"] > pairs["firm_id_other"]]
+    alike = np.log(pairs[column] / pairs[f"{column}_other"]).abs() < 0.01
+    twice = pairs[alike].groupby(["firm_id", "firm_id_other"]).size()
+    suspects = {a for (a, _), n in twice.items() if n >= 2}
+    yield "duplicate_firm", "enterprises", "firm_id", firms[firms["firm_id"].isin(suspects)]
+
+
+def arms(tables: Tables, study: Study) -> Found:
+    firms = tables["enterprises"]
+    served = set(tables["services"]["firm_id"]) if "services" in tables else set()
+    took_part = firms["registered_on"].notna() | firms["entry_year"].notna() | firms["firm_id"].isin(served)
+    yield "participant_in_controls", "enterprises", "arm", firms[(firms["arm"] == "nonparticipant") & took_part]
+
+
+def sizes(tables: Tables, study: Study) -> Found:
+    firms = tables["enterprises"]
+    both = firms["size_class"].notna() & firms["workers_baseline"].notna()
+    yield "size_mismatch", "enterprises", "size_class", firms[both & (classify_size(firms["workers_baseline"]) != firms["size_class"])]
+
+
+def services(tables: Tables, study: Study) -> Found:
+    if "services" not in tables:
+        return
+    rows = tables["services"]
+    registered = rows["firm_id"].map(tables["enterprises"].drop_duplicates("firm_id").set_index("firm_id")["registered_on"])
+    yield "service_before_registration", "services", "start_on", rows[rows["start_on"] < registered]
+    rule = study.cofinance
+    if rule is None or study.calendar is None:
+        return
+    paid = rows["programme_paid_usd"].groupby(rows["firm_id"]).transform("sum")
+    last = ~rows.iloc[::-1].duplicated("firm_id").iloc[::-1]
+    yield "subsidy_cap", "services", "programme_paid_usd", rows[(paid > rule.cap_usd * 1.0001) & last]
+    months = (rows["start_on"] - pd.Timestamp(study.calendar.project_start)).dt.days / 30.4375
+    allowed = rule.start + (rule.end - rule.start) * (months / rule.months).clip(0, 1)
+    share = rows["programme_paid_usd"] / rows["total_cost_usd"].where(rows["total_cost_usd"] > 0)
+    yield "subsidy_rate", "services", "programme_paid_usd", rows[share > allowed + rule.tolerance]
+
+
+RULES = (
+    keys, firms_known, entry_years, units, export_currency, identities, heaping, years, duplicate_firms, arms, sizes, services,
+)  # fmt: skip

@@ -1,0 +1,214 @@
+"""The panel: firms, their outcomes by period, and the ledger of who left and why.
+
+A `Panel` proves itself on construction, so that nothing after it checks again: ids are unique, a firm has one cohort, every
+outcome is a finite number or missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from ..errors import DataError, DesignError, some
+
+NEVER = np.inf
+"""The cohort of a firm that is never treated, so that "untreated in t" is `cohort > t` without a special case."""
+
+_NEVER_CODES = (0, -1, np.inf)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Panel:
+    """Firms observed over periods, with the period in which each is first treated.
+
+    Attributes
+    ----------
+    firms : DataFrame
+        Index `firm_id` (unique); `cohort` (float, first treated period, `NEVER` if never); covariates.
+    outcomes : DataFrame
+        Index (`firm_id`, `period`), unique and sorted; one float column an outcome, NaN where not observed.
+    ledger : DataFrame
+        One row a firm that left: `firm_id`, `stage`, `reason`.
+
+    Raises
+    ------
+    DataError
+        When a key is repeated, a cohort is missing or not a period, a firm has outcomes but no row in `firms`, or an
+        outcome is infinite.
+    """
+
+    firms: pd.DataFrame
+    outcomes: pd.DataFrame
+    ledger: pd.DataFrame = None
+
+    def __post_init__(self):
+        firms, outcomes = self.firms.sort_index(), self.outcomes.sort_index()
+        if self.ledger is None:
+            object.__setattr__(self, "ledger", pd.DataFrame(columns=["firm_id", "stage", "reason"]))
+        _unique(firms.index, "firm", "firms")
+        _unique(outcomes.index, "firm-period", "outcomes")
+        unknown = outcomes.index.get_level_values(0).unique().difference(firms.index)
+        if len(unknown):
+            raise DataError(f"every firm with outcomes needs a row in firms; {some(unknown)} have none")
+        cohort = firms["cohort"].to_numpy(float)
+        if np.isnan(cohort).any():
+            raise DataError(f"cohort must be a period or NEVER; missing for {some(firms.index[np.isnan(cohort)])}")
+        values = outcomes.to_numpy(float)
+        if np.isinf(values).any():
+            row, col = np.argwhere(np.isinf(values))[0]
+            count = int(np.isinf(values).sum())
+            raise DataError(
+                f"outcomes must be finite or missing; {count} infinite value(s), the first in column "
+                f"'{outcomes.columns[col]}' of firm-period {outcomes.index[row]}: a logarithm of zero? set it missing"
+            )
+        object.__setattr__(self, "firms", firms.assign(cohort=cohort))
+        object.__setattr__(self, "outcomes", outcomes.astype(float))
+
+    @classmethod
+    def from_frame(
+        cls,
+        frame: pd.DataFrame,
+        *,
+        firm_id: str,
+        period: str,
+        cohort: str,
+        outcomes: Sequence[str],
+        covariates: Sequence[str] = (),
+        base_period: int | None = None,
+    ) -> Panel:
+        """A panel from any long data frame, one row per firm and period, with the user's own column names.
+
+        Parameters
+        ----------
+        frame : DataFrame
+            One row per firm and period; other columns are left behind.
+        firm_id, period, cohort : str
+            Columns of the firm's id, the period (a whole number or a date, of which the year is taken) and the first treated
+            period. Never treated may be written NaN, NaT, None, 0, −1 or ∞ alike.
+        outcomes : sequence of str
+            Numeric columns that become outcomes.
+        covariates : sequence of str
+            Columns that describe the firm: constant within it, or read at `base_period`.
+        base_period : int, optional
+            The period at which covariates that vary within a firm are read.
+
+        Raises
+        ------
+        DataError
+            When a column is missing, a firm has two rows for one period or two cohorts, or an outcome is not a number.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> frame = pd.DataFrame({"id": ["a", "a", "b", "b"], "year": [1, 2, 1, 2], "start": [2, 2, 0, 0], "y": [1.0, 3.0, 1.0, 2.0]})
+        >>> panel = Panel.from_frame(frame, firm_id="id", period="year", cohort="start", outcomes=["y"])
+        >>> panel
+        Panel: 2 firms (1 treated, 1 never treated), periods 1–2, outcomes y
+        """
+        _present(frame, [firm_id, period, cohort, *outcomes, *covariates])
+        if len(frame) == 0:
+            raise DataError("a panel needs rows; the frame is empty")
+        ids = frame[firm_id].astype(object)
+        if ids.isna().any():
+            raise DataError(f"every row needs a firm id; {some(frame.index[ids.isna()], 'row')} have none")
+        index = pd.MultiIndex.from_arrays([ids, _whole_periods(frame[period], period)], names=["firm_id", "period"])
+        table = frame.set_axis(index, axis=0)
+        _unique(index, "firm-period", "the frame")
+        firms = pd.DataFrame({"cohort": _cohort(table[cohort], cohort)})
+        for name in covariates:
+            firms[name] = _covariate(table[name], name, base_period)
+        values = {name: _numbers(table[name], name) for name in outcomes}
+        return cls(firms, pd.DataFrame(values, index=index))
+
+    @property
+    def periods(self) -> np.ndarray:
+        """Periods with at least one row, ascending."""
+        return np.sort(self.outcomes.index.get_level_values(1).unique().to_numpy())
+
+    def wide(self, outcome: str) -> pd.DataFrame:
+        """One row a firm, one column a period, NaN where not observed."""
+        if outcome not in self.outcomes.columns:
+            raise DesignError(f"outcome '{outcome}' is not in the panel; it has {', '.join(self.outcomes.columns)}")
+        return self.outcomes[outcome].unstack().reindex(index=self.firms.index, columns=self.periods)
+
+    def keep(self, firm_ids, stage: str, reason: str | pd.Series) -> Panel:
+        """The panel of these firms only; those that leave are entered in the ledger.
+
+        `reason` is one word for all, or a Series of reasons by `firm_id`.
+        """
+        stay = self.firms.index.isin(firm_ids)
+        gone = self.firms.index[~stay]
+        why = reason.reindex(gone).to_numpy() if isinstance(reason, pd.Series) else reason
+        left = pd.DataFrame({"firm_id": gone, "stage": stage, "reason": why})
+        ledger = pd.concat([self.ledger, left], ignore_index=True) if len(self.ledger) else left
+        rows = self.outcomes.index.get_level_values(0).isin(self.firms.index[stay])
+        return Panel(self.firms[stay], self.outcomes[rows], ledger)
+
+    def __repr__(self) -> str:
+        treated = int(np.isfinite(self.firms["cohort"]).sum())
+        years = f"{self.periods[0]}–{self.periods[-1]}" if len(self.periods) else "none"
+        never = len(self.firms) - treated
+        return (
+            f"Panel: {len(self.firms)} firms ({treated} treated, {never} never treated), periods {years}, "
+            f"outcomes {', '.join(self.outcomes.columns)}"
+        )
+
+
+def _present(frame: pd.DataFrame, names: Sequence[str]) -> None:
+    missing = [n for n in names if n not in frame.columns]
+    if missing:
+        raise DataError(f"the frame needs the columns {missing}; it has {list(map(str, frame.columns))}")
+
+
+def _unique(index: pd.Index, what: str, where: str) -> None:
+    repeated = index[index.duplicated()].unique()
+    if len(repeated):
+        raise DataError(f"each {what} stands once in {where}; repeated: {some(repeated, what)}. Keep one row of each")
+
+
+def _numbers(column: pd.Series, name: str) -> np.ndarray:
+    numbers = pd.to_numeric(column.astype(object), errors="coerce").astype(float)
+    text = column.notna() & numbers.isna()
+    if text.any():
+        raise DataError(f"column '{name}' must hold numbers; found {some(column[text].unique(), 'other value')}")
+    return numbers.to_numpy()
+
+
+def _whole_periods(column: pd.Series, name: str) -> np.ndarray:
+    if pd.api.types.is_datetime64_any_dtype(column):
+        column = column.dt.year
+    numbers = _numbers(column, name)
+    if np.isnan(numbers).any() or (numbers != np.round(numbers)).any():
+        raise DataError(f"period column '{name}' must hold whole numbers or dates; number the periods 1, 2, …")
+    return numbers.astype(int)
+
+
+def _cohort(column: pd.Series, name: str) -> pd.Series:
+    if pd.api.types.is_datetime64_any_dtype(column):
+        column = column.dt.year
+    numbers = pd.Series(_numbers(column, name), index=column.index)
+    numbers = numbers.mask(numbers.isna() | numbers.isin(_NEVER_CODES), NEVER)
+    by_firm = numbers.groupby(level=0)
+    varying = by_firm.nunique()
+    if (varying > 1).any():
+        raise DataError(
+            f"the cohort is one value for a firm for ever; it varies within {some(varying.index[varying > 1])}. "
+            "Give the first treated period, not a yearly treatment dummy"
+        )
+    return by_firm.first()
+
+
+def _covariate(column: pd.Series, name: str, base_period: int | None) -> pd.Series:
+    by_firm = column.groupby(level=0)
+    varying = by_firm.nunique(dropna=False)
+    if (varying > 1).any():
+        if base_period is None:
+            raise DataError(
+                f"covariate '{name}' varies within {some(varying.index[varying > 1])}; give base_period, the period "
+                "before treatment at which it is read"
+            )
+        return column.xs(base_period, level="period").reindex(varying.index)
+    return by_firm.first()

@@ -1,0 +1,159 @@
+"""Effects: a table of estimates and the influence of every firm on each of them.
+
+The influence is normalised so that estimate − truth ≈ Σᵢ ψᵢ over firms: nothing else is needed for any standard error.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pandas as pd
+
+from ..errors import Note, warn
+from .inference import cluster_codes, count_clusters, critical_value, few_clusters, intervals, standard_errors
+
+TIDY = (
+    "estimate", "std_error", "statistic", "p_value", "conf_low", "conf_high", "df", "n_treated", "n_control", "n_clusters",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Effects:
+    """Estimates with their influence; made by `att_gt`, `aggregate`, `poisson_att` and `net_count`.
+
+    Attributes
+    ----------
+    table : DataFrame
+        One row an estimate: its keys, then `estimate, std_error, statistic, p_value, conf_low, conf_high, df,
+        n_treated, n_control, n_clusters`; `band_low, band_high` after `bands`. `n_treated` and `n_control` are firms,
+        each counted once. `std_error` is NaN with fewer than two treated or two comparison firms, fewer than three
+        clusters, no variation, and for the base period.
+    influence : array (n_firms, rows)
+        A column sums to the sampling error of its estimate.
+    treated_weight : array (n_firms, rows)
+        The treated firms a row describes; each column sums to 1.
+    control : array of bool (n_firms, rows)
+        The firms that serve as comparison in a row.
+    firm_id : Index
+        The firms, in the order of the arrays.
+    clusters : Series or None
+        Cluster labels by `firm_id` behind `std_error`; None: every firm its own.
+    level : float
+        Of the intervals.
+    notes : tuple of Note
+        What needs reading beside the numbers.
+    """
+
+    table: pd.DataFrame
+    influence: np.ndarray = field(repr=False)
+    treated_weight: np.ndarray = field(repr=False)
+    control: np.ndarray = field(repr=False)
+    firm_id: pd.Index = field(repr=False)
+    clusters: pd.Series | None = None
+    level: float = 0.95
+    notes: tuple[Note, ...] = ()
+
+    @property
+    def member(self) -> np.ndarray:
+        """Array of bool (n_firms, rows): the firms that enter a row."""
+        return self.control | (self.treated_weight > 0)
+
+    def clustered(self, labels: pd.Series | None, level: float | None = None, treated_df: bool = False) -> Effects:
+        """The same estimates with the uncertainty of other clusters.
+
+        Parameters
+        ----------
+        labels : Series or None
+            Cluster by `firm_id`, for instance the matched set; a firm without a label is a cluster of its own; None:
+            firms.
+        level : float, optional
+            Of the intervals; by default as before.
+        treated_df : bool
+            Degrees of freedom from the clusters that hold treated firms (G₁ − 1) rather than all (G − 1): for business
+            clusters, whose controls stand alone and say nothing about how clusters differ.
+
+        Raises
+        ------
+        DesignError
+            When there are fewer than three clusters, or the labels name none of the firms.
+        """
+        level = self.level if level is None else level
+        codes = cluster_codes(labels, self.firm_id)
+        n_clusters = count_clusters(self.member, codes)
+        degrees = (count_clusters(self.treated_weight > 0, codes) if treated_df else n_clusters) - 1.0
+        old = self.table
+        n_treated, n_control = old["n_treated"].to_numpy(), old["n_control"].to_numpy()
+        reliable = (n_treated >= 2) & (n_control >= 2) & (self.influence != 0).any(axis=0) & (degrees > 0)
+        std_error = np.where(reliable, standard_errors(self.influence, codes, n_clusters), np.nan)
+        keys = {c: old[c] for c in old.columns if c not in TIDY and not c.startswith("band_")}
+        numbers = intervals(old["estimate"].to_numpy(float), std_error, degrees, level)
+        counts = {"n_treated": n_treated, "n_control": n_control, "n_clusters": n_clusters}
+        table = pd.DataFrame({**keys, **numbers, **counts})
+        kept = tuple(n for n in self.notes if n.key not in ("few_clusters", "no_std_error"))
+        notes = [few_clusters(n_clusters), _without_error(table)]
+        fresh = tuple(n if n in self.notes else warn(n) for n in notes if n is not None)
+        return replace(self, table=table, clusters=labels, level=level, notes=kept + fresh)
+
+    def bands(self, draws: int = 999, seed: int = 20031121, labels: pd.Series | None = None) -> Effects:
+        """The same effects with `band_low, band_high`: intervals that hold for all rows at once with probability `level`.
+
+        Rows without a standard error, and averages, have no band. `labels` recomputes the clusters first.
+        """
+        effects = self if labels is None else self.clustered(labels)
+        table = effects.table
+        rows = table["std_error"].notna().to_numpy(copy=True)
+        if "term" in table:
+            rows = rows & (table["term"] != "average").to_numpy()
+        low = np.full(len(table), np.nan)
+        high = low.copy()
+        if rows.any():
+            std_error, estimate = table["std_error"].to_numpy()[rows], table["estimate"].to_numpy()[rows]
+            codes = cluster_codes(effects.clusters, effects.firm_id)
+            critical = critical_value(effects.influence[:, rows], std_error, codes, effects.level, draws, seed)
+            pointwise = (table["conf_high"] - table["estimate"]).to_numpy()[rows]
+            half = np.maximum(critical * std_error, pointwise)  # with few clusters t(G−1) is wider than the bootstrap
+            low[rows], high[rows] = estimate - half, estimate + half
+        return replace(effects, table=table.assign(band_low=low, band_high=high))
+
+    def __repr__(self) -> str:
+        return f"Effects: {len(self.table)} rows, {len(self.firm_id)} firms\n{self.table.to_string(index=False)}"
+
+    def _repr_html_(self) -> str:
+        notes = "".join(f"<li>{note}</li>" for note in self.notes)
+        return self.table.to_html(index=False, float_format=lambda v: f"{v:.4g}", na_rep="") + (
+            f"<ul>{notes}</ul>" if notes else ""
+        )
+
+
+def effects_from(
+    keys: pd.DataFrame,
+    estimate: np.ndarray,
+    arrays: tuple[np.ndarray, np.ndarray, np.ndarray],
+    firm_id: pd.Index,
+    clusters: pd.Series | None,
+    level: float,
+    notes: tuple[Note, ...] = (),
+) -> Effects:
+    """Effects with their inference filled in; `arrays` are influence, treated_weight and control."""
+    influence, treated_weight, control = arrays
+    table = keys.reset_index(drop=True).assign(
+        estimate=estimate,
+        n_treated=(treated_weight > 0).sum(axis=0),
+        n_control=control.sum(axis=0),
+    )
+    return Effects(table, influence, treated_weight, control, firm_id, clusters, level, notes).clustered(clusters, level)
+
+
+def _without_error(table: pd.DataFrame) -> Note | None:
+    """A note naming the rows that have an estimate but no standard error, base periods apart."""
+    missing = (table["std_error"].isna() & table["estimate"].notna()).to_numpy(copy=True)
+    if "phase" in table:
+        missing = missing & (table["phase"] != "base").to_numpy()
+    if not missing.any():
+        return None
+    return Note(
+        "no_std_error",
+        "{n} row(s) have no standard error: fewer than two treated or comparison firms, fewer than three clusters, or no variation",
+        {"n": int(missing.sum())},
+    )

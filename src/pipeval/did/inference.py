@@ -1,0 +1,215 @@
+"""From influence to uncertainty: cluster variances, simultaneous bands, the joint pre-trend test, Holm's adjustment.
+
+Every function reads influence normalised as in `effects`: estimate − truth ≈ Σᵢ ψᵢ, so that a variance is the sum over
+clusters of squared cluster sums times G/(G−1), and tests use t(G−1), G the clusters that enter the row.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+from scipy.optimize import brentq
+
+from ..errors import DesignError, Note, some
+
+if TYPE_CHECKING:
+    from .effects import Effects
+
+FEW_CLUSTERS = 30
+NO_VARIANCE = 1e-12  # a standard error below this share of the estimate is rounding, not sampling
+
+
+def cluster_sums(values: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """Sums of rows within clusters: array (n_clusters, rows). `codes` number the clusters from 0."""
+    count = int(codes.max()) + 1 if len(codes) else 0
+    if count == len(codes):
+        return values[np.argsort(codes)]
+    order = np.argsort(codes, kind="stable")
+    starts = np.searchsorted(codes[order], np.arange(count))
+    return np.add.reduceat(values[order], starts, axis=0)
+
+
+def cluster_codes(labels: pd.Series | None, firm_id: pd.Index) -> np.ndarray:
+    """Whole numbers from 0, one a firm; a firm without a label is a cluster of its own.
+
+    Raises
+    ------
+    DesignError
+        When no firm has a label, or a firm has two.
+    """
+    if labels is None:
+        return np.arange(len(firm_id))
+    if not labels.index.is_unique:
+        twice = labels.index[labels.index.duplicated()].unique()
+        raise DesignError(f"a firm belongs to one cluster; {some(twice)} stand twice in the labels")
+    mine = labels.reindex(firm_id)
+    if mine.isna().all():
+        raise DesignError("cluster labels are a Series by firm_id; none of its ids is a firm of these effects")
+    codes = pd.factorize(mine)[0]
+    alone = codes < 0
+    codes[alone] = codes.max() + 1 + np.arange(alone.sum())
+    return codes
+
+
+def count_clusters(member: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """Clusters with at least one firm in each row: array (rows,)."""
+    return (cluster_sums(member.astype(float), codes) > 0).sum(axis=0)
+
+
+def standard_errors(influence: np.ndarray, codes: np.ndarray, n_clusters: np.ndarray) -> np.ndarray:
+    """Square root of Σ_c (Σ_{i in c} ψᵢ)² · G/(G−1), by row; NaN with fewer than three clusters (Liang and Zeger 1986)."""
+    sums = cluster_sums(influence, codes)
+    usable = n_clusters > 2
+    factor = np.where(usable, n_clusters / np.maximum(n_clusters - 1, 1), np.nan)
+    return np.sqrt((sums**2).sum(axis=0) * factor)
+
+
+def intervals(estimate: np.ndarray, std_error: np.ndarray, df: np.ndarray, level: float) -> dict[str, np.ndarray]:
+    """The tidy columns from `estimate` to `df`: t statistic, two-sided p, interval at `level`.
+
+    A standard error that is only rounding becomes NaN: no variation is no evidence of certainty.
+    """
+    real = std_error > NO_VARIANCE * np.abs(estimate)
+    std_error, df = np.where(real, std_error, np.nan), np.where(real, df, np.nan)
+    statistic = estimate / std_error
+    half = stats.t.ppf((1 + level) / 2, df) * std_error
+    return {
+        "estimate": estimate,
+        "std_error": std_error,
+        "statistic": statistic,
+        "p_value": 2 * stats.t.sf(np.abs(statistic), df),
+        "conf_low": estimate - half,
+        "conf_high": estimate + half,
+        "df": df,
+    }
+
+
+def few_clusters(n_clusters: np.ndarray) -> Note | None:
+    """A note when inference rests on fewer than thirty clusters.
+
+    Raises
+    ------
+    DesignError
+        When every row has one or two clusters: one gives no variance, two give t(1), whose interval says nothing.
+    """
+    if n_clusters.size == 0:
+        return None
+    most = int(n_clusters.max())
+    if most <= 2:
+        what = (
+            "one cluster gives no variance at all"
+            if most == 1
+            else "two clusters give t(1), an interval 6 times too wide to say anything"
+        )
+        raise DesignError(
+            f"inference needs at least three clusters; found {most}: {what}. Cluster by firm (cluster: firm_id) or more finely"
+        )
+    fewest = int(n_clusters[n_clusters > 2].min())
+    if fewest >= FEW_CLUSTERS:
+        return None
+    return Note(
+        "few_clusters",
+        "standard errors rest on as few as {n} clusters; tests use t({df}) and remain too optimistic when clusters differ in size",
+        {"n": fewest, "df": fewest - 1},
+    )
+
+
+def multipliers(n_clusters: int, draws: int, seed: int, law: Literal["rademacher", "mammen"] = "rademacher") -> np.ndarray:
+    """Array (draws, n_clusters) of independent multipliers with mean 0 and variance 1.
+
+    Rademacher is ±1 with equal odds; Mammen (1993) matches the third moment too.
+    """
+    rng = np.random.default_rng(seed)
+    if law == "rademacher":
+        return 2.0 * rng.integers(0, 2, (draws, n_clusters)) - 1.0
+    low, high = (1 - np.sqrt(5)) / 2, (1 + np.sqrt(5)) / 2
+    return np.where(rng.random((draws, n_clusters)) < high / np.sqrt(5), low, high)
+
+
+def critical_value(influence: np.ndarray, std_error: np.ndarray, codes: np.ndarray, level: float, draws: int, seed: int) -> float:
+    """The sup-t critical value of simultaneous bands (Montiel Olea and Plagborg-Møller 2019) by the multiplier bootstrap.
+
+    Cluster sums of the influence are multiplied by random signs; the value is the `level` quantile of the largest |t|
+    over rows.
+    """
+    sums = cluster_sums(influence, codes)
+    sums = sums[np.abs(sums).max(axis=1) > 0]
+    largest = np.abs(multipliers(len(sums), draws, seed) @ (sums / std_error)).max(axis=1)
+    return float(np.quantile(largest, level, method="higher"))
+
+
+def pretrend_test(effects: Effects, power: float = 0.80, alpha: float = 0.05) -> pd.Series:
+    """The joint test that every pre-programme row is zero, and how steep a trend it would have caught.
+
+    Parameters
+    ----------
+    effects : Effects
+        From `att_gt`, or its event-time aggregate: rows with `phase == "pre"`.
+    power, alpha : float
+        `detectable` is the slope that a test at `alpha` finds with probability `power`.
+
+    Returns
+    -------
+    Series
+        `statistic` (F = W/q), `df1` (q), `df2` (G−1), `p_value`, `wald` (W), `detectable` (smallest linear violation of
+        parallel trends per period, in units of the outcome, Roth 2022), `n_rows`, `reason` (why it is NaN; empty
+        otherwise). A test that finds nothing shows parallel trends only as far as `detectable` is small beside the
+        effect.
+
+    Notes
+    -----
+    W = b′V⁻¹b with V the cluster covariance times G/(G−1). Under a trend of slope γ the rows have mean γ·span, so W is
+    noncentral with γ²·span′V⁻¹span.
+    """
+    rows = np.flatnonzero((effects.table["phase"] == "pre") & effects.table["std_error"].notna())
+    empty = {"statistic": np.nan, "df1": len(rows), "df2": np.nan, "p_value": np.nan, "wald": np.nan, "detectable": np.nan}
+    if len(rows) == 0:
+        return pd.Series({**empty, "n_rows": 0, "reason": "no period before the programme beside the base period"})
+    codes = cluster_codes(effects.clusters, effects.firm_id)
+    sums = cluster_sums(effects.influence[:, rows], codes)
+    groups = int(count_clusters(effects.member[:, rows].any(axis=1, keepdims=True), codes)[0])
+    variance = sums.T @ sums * groups / (groups - 1)
+    scale = np.sqrt(np.diag(variance))
+    if groups <= len(rows) or np.linalg.eigvalsh(variance / np.outer(scale, scale))[0] < 1e-10:
+        return pd.Series(
+            {**empty, "n_rows": len(rows), "reason": f"{groups} clusters cannot tell {len(rows)} pre-programme rows apart"}
+        )
+    b = effects.table["estimate"].to_numpy()[rows]
+    span = effects.table["span"].to_numpy(float)[rows]
+    wald = float(b @ np.linalg.solve(variance, b))
+    q, df2 = len(rows), groups - 1
+    per_slope = float(span @ np.linalg.solve(variance, span))
+    found = {
+        "statistic": wald / q,
+        "df1": q,
+        "df2": df2,
+        "p_value": float(stats.f.sf(wald / q, q, df2)),
+        "wald": wald,
+        "detectable": float(np.sqrt(_noncentrality(q, df2, power, alpha) / per_slope)) if per_slope > 0 else np.nan,
+    }
+    return pd.Series({**found, "n_rows": q, "reason": ""})
+
+
+def _noncentrality(df1: int, df2: int, power: float, alpha: float) -> float:
+    """The noncentrality at which an F test at `alpha` has this power."""
+    critical = stats.f.isf(alpha, df1, df2)
+
+    def short(nc):
+        return stats.ncf.sf(critical, df1, df2, nc) - power
+
+    return brentq(short, 1e-6, 1e4)
+
+
+def holm(p_values: pd.Series) -> pd.Series:
+    """Holm's (1979) adjusted p-values: the chance of any false finding among them stays below the level; NaN stays NaN.
+
+    >>> holm(pd.Series({"G1": 0.01, "G2": 0.04, "G3": 0.03})).round(2).to_dict()
+    {'G1': 0.03, 'G2': 0.06, 'G3': 0.06}
+    """
+    known = p_values.dropna().sort_values(kind="stable")
+    steps = np.arange(len(known), 0, -1)
+    adjusted = pd.Series(np.minimum(np.maximum.accumulate(known.to_numpy() * steps), 1.0), index=known.index)
+    return adjusted.reindex(p_values.index)

@@ -1,0 +1,108 @@
+"""The report as one Markdown text: the outline walked block by block."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pipeval.report.bundle import Bundle
+from pipeval.report.sentences import SENTENCES, note_lines, programme_name, verdict_paragraphs
+from pipeval.report.tables import printed_table, read_layout
+from pipeval.report.text import Text, escape
+
+
+
+def markdown(bundle: Bundle, text: Text, figures: dict[str, Path]) -> str:
+    """The body of the report in the language of `text`; `figures` are the drawn ones, by name, relative to the bundle's folder."""
+    layout = read_layout()
+    parts = []
+    for section in layout.stages[bundle.study.get("stage", "final")]:
+        parts += _section(section, layout.sections[section], bundle, text, figures)
+    return "\n\n".join(parts) + "\n"
+
+
+def cover(bundle: Bundle, text: Text) -> dict[str, object]:
+    """The metadata of the cover, the running header and the captions, each value Markdown."""
+    programme = bundle.study.get("programme", {})
+    place = programme.get("place", {})
+    pairs = [
+        ("programme_id", programme.get("id")),
+        ("place", place.get(text.language) or place.get("en")),
+        ("executing_agency", programme.get("executing_agency")),
+        ("financier", programme.get("financier")),
+        ("as_of", text.day(bundle.study.get("as_of"), "long")),
+        ("author", bundle.study.get("report", {}).get("author")),
+    ]
+    return {
+        "title": escape(programme_name(bundle, text)),
+        "subtitle": text.say(f"stage.{bundle.study.get('stage', 'final')}"),
+        "lang": text.language,
+        "facts": [{"name": escape(text.label("key", k)), "value": escape(v)} for k, v in pairs if v],
+        "toc-title": text.say("contents"),
+        "word-table": text.say("word.table"),
+        "word-figure": text.say("word.figure"),
+        "word-page": text.say("word.page"),
+        "study": escape(bundle.study.get("study", "")),
+    }
+
+
+def _section(name: str, blocks: list[dict], bundle: Bundle, text: Text, figures: dict[str, Path]) -> list[str]:
+    written, absent = [], []
+    for block in blocks:
+        content, missing = _block(block, bundle, text, figures)
+        if content:
+            written.append(content)
+        elif missing and missing not in absent:
+            absent.append(missing)
+    head = f"# {text.say(f'section.{name}')} {{#sec-{name}}}"
+    if absent:
+        items = "; ".join(absent)
+        written.append(f"::: gap\n{text.say('gap', {'items': items})}\n:::")
+    return [head, *written] if written else []
+
+
+def _block(block: dict, bundle: Bundle, text: Text, figures: dict[str, Path]) -> tuple[str, str]:
+    """The Markdown of a block and, where there is none, the name of what is missing (empty: nothing to tell)."""
+    if "unless" in block and bundle.has(block["unless"]):
+        return "", ""
+    if "table" in block:
+        table = printed_table(bundle, block, text)
+        return table or "", "" if "name" in block and bundle.has(block["table"]) else text.say(f"table.{block['table']}.short")
+    if "figure" in block:
+        return _figure(block["figure"], text, figures), ""
+    if "say" in block:
+        return "\n\n".join(SENTENCES[block["say"]](bundle, text)), ""
+    if "text" in block:
+        wanted = block.get("needs", [])
+        return text.say(f"text.{block['text']}") if not wanted or any(bundle.has(t) for t in wanted) else "", ""
+    if "notes" in block:
+        lines = note_lines(bundle, text)
+        return "\n\n".join([text.say("text.notes"), *lines]) if lines else "", ""
+    if "verdicts" in block:
+        return "\n\n".join(verdict_paragraphs(bundle, text)), "" if bundle.has("verdicts") else text.say("table.verdicts.short")
+    return _provenance(bundle, text), ""
+
+
+def _figure(name: str, text: Text, figures: dict[str, Path]) -> str:
+    if name not in figures:
+        return ""
+    alt = escape(text.say(f"figure.{name}.alt")).replace('"', "'")
+    caption = text.say(f"figure.{name}.caption")
+    return f'![{caption}]({figures[name].as_posix()}){{#fig-{name.replace("_", "-")} alt="{alt}" width="100%"}}'
+
+
+def _provenance(bundle: Bundle, text: Text) -> str:
+    """Name and value of every entry; hashes stand on their own lines so that they can break."""
+    lines = []
+    for key, value in bundle.provenance.items():
+        label = escape(text.label("provenance", key))
+        if isinstance(value, dict):
+            entries = [f"    - {escape(k)}: {_code(v)}" for k, v in value.items()]
+            lines += [f"- {label}", "", *entries, ""] if entries else []
+        else:
+            lines.append(f"- {label}: {_code(value)}")
+    return "\n".join(lines)
+
+
+def _code(value: object) -> str:
+    shown = str(value).replace("`", "'")
+    return f"`{shown}`" if shown.strip() else "—"

@@ -1,0 +1,228 @@
+"""A table of the bundle as a table of paper: columns chosen, codes worded, numbers formatted, widths fitted."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from pipeval.report.bundle import Bundle
+from pipeval.report.text import Text, escape
+
+LEFT_KINDS = ("code", "text", "light", "outcome", "bool", "mixed", "local")
+# Units in which a value is a share of something, printed as per cent.
+SHARE_UNITS = ("percent", "share", "%", "pct")
+_WIDEST = 48  # characters after which a column wraps rather than grows
+_PAGE = 112  # characters of table text that fit side by side on a portrait page
+_NARROWEST = 0.45  # of the text width: a narrower table is stretched to it
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The outline as read: sections by stage, the blocks of a section, and how each column is printed."""
+
+    stages: dict[str, list[str]]
+    sections: dict[str, list[dict]]
+    intervals: dict[str, list[str]]
+    kinds: dict[str, str]
+
+
+@cache
+def read_layout() -> Layout:
+    """The shipped outline."""
+    tree = yaml.safe_load(files("pipeval.report").joinpath("outline.yaml").read_text(encoding="utf-8"))
+    kinds = {column: kind for kind, columns in tree["formats"].items() for column in columns}
+    return Layout(tree["stages"], tree["sections"], tree["intervals"], kinds)
+
+
+def printed_table(bundle: Bundle, block: dict, text: Text) -> str | None:
+    """The Markdown of one table block, or None when nothing is left to print."""
+    frame = chosen_rows(bundle.table(block["table"]), block)
+    if frame.empty:
+        return None
+    name = block.get("name", block["table"])
+    if "pivot" in block:
+        headings, aligns, rows = _pivoted(frame, block["pivot"], text)
+    else:
+        headings, aligns, rows = _listed(frame, block, bundle, text)
+    pipe = _pipe(headings, aligns, rows)
+    width = min(1.0, max(_NARROWEST, pipe.splitlines()[1].count("-") / _PAGE))
+    lines = [f'::: {{#tbl-{name.replace("_", "-")} .data width="{width:.2f}"}}', pipe, ""]
+    lines += [f": {text.say(f'table.{name}.caption')}", ""]
+    if text.has(f"table.{name}.note"):
+        level = text.number(bundle.study.get("did", {}).get("level", 0.95) * 100, "int")
+        lines += ["::: note", text.say(f"table.{name}.note", {"level": level}), ":::", ""]
+    return "\n".join([*lines, ":::", ""])
+
+
+def chosen_rows(frame: pd.DataFrame, block: dict) -> pd.DataFrame:
+    """The rows that the block's `where` asks for and its `unlike` does not exclude."""
+    for column, values in block.get("where", {}).items():
+        if column in frame.columns:
+            frame = frame[frame[column].isin(values)]
+    for column, values in block.get("unlike", {}).items():
+        if column in frame.columns:
+            frame = frame[~frame[column].isin(values)]
+    return frame
+
+
+def formatted(column: str, row: dict, bundle: Bundle, text: Text) -> str:
+    """One value as it is printed, plain text: a word, a number with its unit, or a dash where undefined."""
+    layout = read_layout()
+    if column == "effect_cell":
+        return _effect_with_interval(row, bundle, text)
+    if column in layout.intervals:
+        low, high = (formatted(c, row, bundle, text) for c in layout.intervals[column])
+        return "—" if "—" in (low, high) else text.say("interval", {"low": low, "high": high})
+    kind, value = layout.kinds.get(column, "num"), row.get(column)
+    if column in ("text", "description"):
+        return str(row.get(f"{column}_{text.language}") or row.get(f"{column}_en") or row.get(column) or "")
+    if kind == "effect" or kind == "by_unit":
+        return text.number(value, effect_kind(column, row)) + _points_mark(column, row, value, text)
+    return _worded(kind, column, value, bundle, text)
+
+
+def effect_kind(column: str, row: dict) -> str:
+    """The number format of an effect, a target or an indicator value, from the row's scale or unit."""
+    scale = row.get("scale")
+    if column in ("baseline", "current"):
+        return "pct" if row.get("unit") in SHARE_UNITS and abs(row.get(column) or 0) <= 1 and _is_share(row) else "num"
+    if column in ("change", "nominal_change"):
+        return "spct"
+    if scale is not None:
+        signed = column not in ("mde", "target")
+        return {"level": "num", "share": "points", "yes_no": "points"}.get(scale, "spct" if signed else "pct")
+    if row.get("unit") is not None and row.get("unit") not in SHARE_UNITS:
+        return "num"
+    return "spct" if column.startswith("effect") else "pct"
+
+
+def outcome_label(key: Any, bundle: Bundle, language: str) -> str:
+    """The study's own words for an outcome; its id when it has none."""
+    for outcome in bundle.study.get("outcomes", []):
+        if outcome["id"] == key:
+            label = outcome.get("label", {})
+            return label.get(language) or label.get("en") or next(iter(label.values()), str(key))
+    return str(key)
+
+
+def light(column: str, code: Any, text: Text) -> str:
+    """A verdict word with its colour class; the word alone says everything."""
+    word = escape(text.label(column, code))
+    return f"[{word}]{{.light .{_tone(str(code))}}}" if word else "—"
+
+
+def _tone(code: str) -> str:
+    good = ("met", "demonstrated", "pass")
+    bad = ("not_met", "adverse", "target_ruled_out", "infeasible", "fail")
+    fair = ("partly_met", "indicative", "mild")
+    return "good" if code in good else "bad" if code in bad else "fair" if code in fair else "open"
+
+
+def _is_share(row: dict) -> bool:
+    return row.get("kind") in ("share", "rate") or row.get("change") is None
+
+
+def _points_mark(column: str, row: dict, value: Any, text: Text) -> str:
+    points = effect_kind(column, row) == "points" and isinstance(value, int | float) and value == value
+    return text.say("points") if points else ""
+
+
+def _worded(kind: str, column: str, value: Any, bundle: Bundle, text: Text) -> str:
+    missing = value is None or value != value
+    if kind == "outcome":
+        return outcome_label(value, bundle, text.language)
+    if kind == "bool":
+        return "—" if missing else text.say("yes" if value else "no")
+    if kind == "day":
+        return "—" if missing else text.day(value) if isinstance(value, str) else text.number(value, "year")
+    if kind in ("code", "light", "text"):
+        return "—" if missing or value == "" else text.label(column, value) if kind != "text" else str(value)
+    if isinstance(value, str):
+        return text.label(column, value)
+    if isinstance(value, bool):
+        return text.say("yes" if value else "no")
+    return text.number(value, kind)
+
+
+def _effect_with_interval(row: dict, bundle: Bundle, text: Text) -> str:
+    effect = formatted("effect", row, bundle, text)
+    return effect if effect == "—" else f"{effect} ({formatted('effect_ci', row, bundle, text)})"
+
+
+def _listed(frame: pd.DataFrame, block: dict, bundle: Bundle, text: Text) -> tuple[list[str], list[str], list[list[str]]]:
+    layout, name = read_layout(), block.get("name", block["table"])
+    columns = [c for c in block["columns"] if _present(c, frame, layout) and not _all_empty(c, frame)]
+    rows = []
+    for row in frame.to_dict("records"):
+        rows.append([light(c, row.get(c), text) if layout.kinds.get(c) == "light" else escape(formatted(c, row, bundle, text)) for c in columns])
+    _blank_repeats(rows, columns, layout)
+    aligns = ["left" if layout.kinds.get(c, "num") in LEFT_KINDS or (c == "value" and block["table"] == "programme_facts") else "right" for c in columns]
+    return [escape(text.heading(c, name)) for c in columns], aligns, rows
+
+
+def _blank_repeats(rows: list[list[str]], columns: list[str], layout: Layout) -> None:
+    """Empty the first cell where it repeats the row above: the eye finds the groups."""
+    if not columns or layout.kinds.get(columns[0]) not in ("code", "outcome") or len({row[0] for row in rows}) == len(rows):
+        return
+    last = None
+    for row in rows:
+        if row[0] == last:
+            row[0] = ""
+        else:
+            last = row[0]
+
+
+def _present(column: str, frame: pd.DataFrame, layout: Layout) -> bool:
+    if column in ("text", "description"):
+        return any(c.startswith(f"{column}_") for c in frame.columns)
+    needed = {"effect_cell": ["effect", "effect_low", "effect_high"]}.get(column) or layout.intervals.get(column, [column])
+    return set(needed) <= set(frame.columns)
+
+
+def _all_empty(column: str, frame: pd.DataFrame) -> bool:
+    return column in frame.columns and bool((frame[column].isna() | (frame[column].astype(object) == "")).all())
+
+
+def _pivoted(frame: pd.DataFrame, pivot: dict, text: Text) -> tuple[list[str], list[str], list[list[str]]]:
+    codes = list(dict.fromkeys(frame[pivot["column"]]))
+    keys = pivot["rows"]
+    kind = read_layout().kinds.get(pivot["value"], "num")
+    rows = []
+    for key, part in frame.groupby(keys, sort=False):
+        numbers = part.set_index(pivot["column"])[pivot["value"]]
+        cells = [text.number(numbers.get(c), kind) for c in codes]
+        rows.append([escape(text.label(k, v)) for k, v in zip(keys, key, strict=True)] + [escape(c) for c in cells])
+    headings = [escape(text.heading(k)) for k in keys] + [escape(text.label(pivot["column"], c)) for c in codes]
+    return headings, ["left"] * len(keys) + ["right"] * len(codes), rows
+
+
+def _pipe(headings: Sequence[str], aligns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A pipe table whose dashes carry the relative widths of the columns."""
+    widths = _widths([[_bare(c) for c in row] for row in (headings, *rows)])
+    rule = [":" + "-" * w if a == "left" else "-" * w + ":" for w, a in zip(widths, aligns, strict=True)]
+    return "\n".join("| " + " | ".join(row) + " |" for row in (headings, rule, *rows))
+
+
+def _bare(cell: str) -> str:
+    """The cell as it is read; a verdict light takes the room of its sign too."""
+    word = re.sub(r"^\[(.*)\]\{[^}]*\}$", "\u25cf\u00a0\\1", cell)
+    return re.sub(r"\\(.)", r"\1", word)
+
+
+def _widths(rows: Sequence[Sequence[str]]) -> list[int]:
+    """Characters for each column: what its longest line wants, cut back to its longest word where the page is too narrow."""
+    need, want = [], []
+    for heading, *cells in zip(*rows, strict=True):
+        words = [len(w) * 1.12 for w in heading.split()] + [len(w) for cell in cells for w in cell.split(" ")]
+        need.append(min(max(words, default=3), 18) + 2)
+        want.append(max(need[-1], min(max((len(c) for c in cells), default=3), _WIDEST) + 2))
+    spare, wish = _PAGE - sum(need), sum(want) - sum(need)
+    share = 1.0 if wish <= max(spare, 0) else max(spare, 0) / wish
+    return [max(3, round(n + share * (w - n))) for n, w in zip(need, want, strict=True)]

@@ -1,0 +1,154 @@
+"""The words and the numbers of paper: sentences by language, formats by locale.
+
+A language is one file, `text/<language>.yaml`. Templates are Markdown; what fills them is escaped, so that a firm's name can
+never become markup. Babel writes numbers by locale, which is chosen apart from the language: es_MX writes 1,234.5, es_CO 1.234,5.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from datetime import date
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import yaml
+
+from pipeval.errors import UsageError
+
+DEFAULT_LOCALES = {"es": "es_MX", "en": "en_US"}
+_PUNCTUATION = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~^$@&\"':=%/])")
+_FIELD = re.compile(r"\{(\w+)\}")
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """The words of one language and the number formats of one locale."""
+
+    language: str
+    locale: str
+    entries: dict[str, str]
+
+    def has(self, key: str) -> bool:
+        """Whether the language file holds this key."""
+        return key in self.entries
+
+    def say(self, key: str, values: dict[str, str] | None = None) -> str:
+        """The sentence of `key` with its fields filled; `values` are ready for Markdown already."""
+        if key not in self.entries:
+            raise UsageError(f"text/{self.language}.yaml must hold '{key}'; it does not. Add the key to every language file")
+        return _FIELD.sub(lambda m: str((values or {}).get(m[1], "—")), self.entries[key])
+
+    def label(self, column: str, value: Any) -> str:
+        """The printed word for a code, plain text; a code without a label prints as it is."""
+        if value is None or (isinstance(value, float) and math.isnan(value)):
+            return ""
+        code = str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+        return self.entries.get(f"code.{column}.{code}") or self.entries.get(f"code.{code}") or code
+
+    def heading(self, column: str, table: str = "") -> str:
+        """The printed heading of a column, plain text."""
+        own = self.entries.get(f"table.{table}.column.{column}")
+        return own or self.entries.get(f"column.{column}") or column.replace("_", " ")
+
+    def number(self, value: Any, kind: str = "num") -> str:
+        """A number as it is printed; undefined is a dash.
+
+        `kind`: int, dec1, dec2, dec3, num (three significant digits), pct (a share as per cent), spct (signed), points (a share as
+        percentage points), p (p-value), money (no decimals), year.
+
+        >>> words = read_text("es", "es_MX")
+        >>> words.number(1234567.4, "money"), words.number(0.0912, "spct"), words.number(0.0004, "p")
+        ('1,234,567', '+9.1%', '<0.001')
+        >>> read_text("es", "es_CO").number(1234.5, "dec1")
+        '1.234,5'
+        """
+        if value is None or isinstance(value, str) or not math.isfinite(value):
+            return "—" if not isinstance(value, str) else value
+        return _written(float(value), kind, self.locale).replace("-", "−")
+
+    def day(self, value: str | date | None, style: str = "medium") -> str:
+        """A date by locale; a text that is not a date prints as it is."""
+        from babel.dates import format_date
+
+        if not value:
+            return "—"
+        if isinstance(value, str):
+            try:
+                value = date.fromisoformat(value[:10])
+            except ValueError:
+                return str(value)
+        return format_date(value, format=style, locale=self.locale)
+
+
+@cache
+def read_text(language: str, locale: str = "") -> Text:
+    """The words of a language.
+
+    Raises `UsageError` when there is no file of that language or Babel does not know the locale.
+    """
+    from babel import Locale, UnknownLocaleError
+
+    locale = locale or DEFAULT_LOCALES.get(language, language)
+    source = files("pipeval.report").joinpath("text", f"{language}.yaml")
+    if not source.is_file():
+        raise UsageError(f"languages must be among {', '.join(languages())}; found '{language}'. Add text/{language}.yaml")
+    try:
+        Locale.parse(locale)
+    except (UnknownLocaleError, ValueError) as error:
+        raise UsageError(f"locales must be known to Babel, such as es_MX; found '{locale}'") from error
+    # BaseLoader leaves every key and value a text: `on`, `no` and `2003` would otherwise change type.
+    tree = yaml.load(source.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)  # noqa: S506
+    return Text(language, locale, _flat(tree))
+
+
+def languages() -> list[str]:
+    """The languages for which a file is shipped."""
+    folder = files("pipeval.report").joinpath("text")
+    return sorted(f.name.removesuffix(".yaml") for f in folder.iterdir() if f.name.endswith(".yaml"))
+
+
+def escape(text: Any) -> str:
+    """The text as literal Markdown: every character that could be markup is escaped and line ends become spaces.
+
+    >>> escape("=a|b *c*")
+    '\\\\=a\\\\|b \\\\*c\\\\*'
+    """
+    line = re.sub(r"\s+", " ", "" if text is None else str(text)).strip()
+    return _PUNCTUATION.sub(r"\\\1", line)
+
+
+def _written(value: float, kind: str, locale: str) -> str:
+    from babel.numbers import format_decimal, format_percent
+
+    if kind == "p":
+        return "<" + format_decimal(0.001, "0.000", locale) if value < 0.0005 else format_decimal(value, "0.000", locale)
+    if kind == "year":
+        return str(int(value))
+    if kind in ("pct", "spct", "points"):
+        rounded = round(value * 100, 1) + 0.0
+        sign = "+" if kind != "pct" and rounded > 0 else ""
+        if kind == "points":
+            return sign + format_decimal(rounded, "#,##0.0", locale)
+        return sign + format_percent(rounded / 100, "#,##0.0%" if " " not in format_percent(1, locale=locale) else "#,##0.0 %", locale)
+    decimals = {"int": 0, "money": 0, "dec1": 1, "dec2": 2, "dec3": 3}.get(kind, _digits(value))
+    rounded = round(value, decimals) + 0.0
+    return format_decimal(rounded, "#,##0" + ("." + "0" * decimals if decimals else ""), locale)
+
+
+def _digits(value: float) -> int:
+    if value == int(value) or abs(value) >= 100:
+        return 0
+    return 1 if abs(value) >= 10 else 2 if abs(value) >= 1 or round(value, 2) == value else 3
+
+
+def _flat(tree: dict, prefix: str = "") -> dict[str, str]:
+    flat = {}
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            flat.update(_flat(value, f"{prefix}{key}."))
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat

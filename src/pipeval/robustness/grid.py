@@ -1,0 +1,129 @@
+"""How far the answer depends on choices: the headline again, with one decision changed at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pandas as pd
+
+from ..data.panel import Panel
+from ..did.aggregate import aggregate
+from ..did.estimate import at_reference, compared, estimate
+from ..did.twfe import twfe
+from ..errors import DesignError, EstimationError, collected
+from ..matching.match import match
+from ..matching.matched import MatchedSample
+from ..study.specs import Outcome, Study
+
+COLUMNS = ["row", "outcome", "scale", "estimate", "std_error", "conf_low", "conf_high", "p_value", "df", "n_treated", "n_control", "note"]
+
+
+def robustness_grid(panel: Panel, sample: MatchedSample, study: Study) -> pd.DataFrame:
+    """One row a choice and outcome: the effect in the reference year had that choice been made.
+
+    A row that cannot be estimated stays, with NaN and the reason as its `note`; which choices exist is `_rows`.
+    """
+    rows = []
+    for outcome in study.outcomes:
+        for name, run in _rows(panel, sample, study, outcome):
+            try:
+                with collected():
+                    found, note = run(), ""
+            except (DesignError, EstimationError) as error:
+                found, note = pd.Series(dtype=float), str(error)
+            rows.append({"row": name, "outcome": outcome.id, "scale": outcome.scale, **found.reindex(COLUMNS[3:-1]), "note": note})
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _rows(panel: Panel, sample: MatchedSample, study: Study, outcome: Outcome) -> Iterator[tuple[str, Callable[[], pd.Series]]]:
+    """The choices, headline first. Poisson outcomes have no covariates and one base, so those rows are left out for them."""
+    year, spec = study.treatment.reference_year, study.did
+
+    def changed(**keys) -> Callable[[], pd.Series]:
+        return lambda: at_reference(estimate(panel, sample, study, outcome, spec=spec.model_copy(update=keys)), year)
+
+    def of(firms: Panel) -> Callable[[], pd.Series]:
+        return lambda: at_reference(estimate(firms, sample, study, outcome), year)
+
+    other = "matched" if study.headline == "common_support" else "common_support"
+    yield "headline", of(panel)
+    yield f"design_{other}", lambda: at_reference(estimate(panel, sample, study, outcome, design=other), year)
+    if outcome.scale != "poisson" and spec.covariates:
+        yield "method_reg", changed(method="reg")
+        yield "method_ipw", changed(method="ipw")
+        yield "no_covariates", changed(covariates=())
+    if outcome.scale != "poisson":
+        yield "earlier_base", changed(anticipation=spec.anticipation + 1)
+        yield "average_all_years", lambda: aggregate(estimate(panel, sample, study, outcome), "overall").table.iloc[0]
+        yield "twfe", lambda: _two_way(panel, sample, study, outcome)
+    swap = "never_treated" if spec.comparison == "not_yet_treated" else "not_yet_treated"
+    yield f"comparison_{swap}", changed(comparison=swap)
+    if "business_cluster" in panel.firms and panel.firms["business_cluster"].notna().any():
+        yield "business_cluster", lambda: _business_cluster(panel, sample, study, outcome)
+    if "other_programme" in panel.firms and panel.firms["other_programme"].any():
+        yield "without_other_programmes", of(_without_other_programmes(panel))
+    levels = [c for c in (*study.match.covariates, *study.match.exact) if c.startswith("base_")]
+    if levels:
+        yield "match_without_outcome_level", lambda: at_reference(
+            estimate(panel, match_controls(panel, study, drop=levels), study, outcome), year
+        )
+
+
+def match_controls(panel: Panel, study: Study, drop: list[str] = ()) -> MatchedSample:
+    """The study's match on the firms of the panel; outcome levels and growth among its covariates are declared to it."""
+    history = {p: [c for c in panel.firms if c.startswith(p)] for p in ("base_", "growth_")}
+    kept = {
+        "covariates": tuple(c for c in study.match.covariates if c not in drop) or ("ln_workers",),
+        "exact": tuple(c for c in study.match.exact if c not in drop),
+    }
+    return match(
+        panel.firms,
+        study.match.model_copy(update=kept),
+        until=study.treatment.reference_year,
+        outcome_levels=history["base_"],
+        outcome_growth=history["growth_"],
+    )
+
+
+def _without_other_programmes(panel: Panel) -> Panel:
+    helped = panel.firms["other_programme"].astype(bool)
+    return panel.keep(panel.firms.index[~helped], stage="robustness", reason="other_programme")
+
+
+def _business_cluster(panel: Panel, sample: MatchedSample, study: Study, outcome: Outcome) -> pd.Series:
+    """The headline with errors by business cluster; degrees of freedom from the clusters that hold treated firms."""
+    effects = estimate(panel, sample, study, outcome)
+    return at_reference(effects.clustered(panel.firms["business_cluster"], treated_df=True), study.treatment.reference_year)
+
+
+def _two_way(panel: Panel, sample: MatchedSample, study: Study, outcome: Outcome) -> pd.Series:
+    """Two-way fixed effects with one treatment dummy, for comparison only: its weights can be negative under staggered entry."""
+    firms = compared(panel, sample, study)
+    cohorts = firms.firms["cohort"]
+    row = twfe(firms, outcome.id).iloc[0].copy()
+    row["n_treated"], row["n_control"] = int(np.isfinite(cohorts).sum()), int(np.isinf(cohorts).sum())
+    return row
+
+
+def two_way_table(panel: Panel, study: Study) -> pd.DataFrame:
+    """Two-way fixed effects on every firm of the pool, for comparison with textbooks and older reports only.
+
+    One row an outcome and term (`post`: one dummy; `event time k`: one dummy a year since entry): `outcome, term, estimate,
+    std_error` (by firm), `classical_error` (as textbooks print it), `p_value, negative_weight`.
+    """
+    periods, cohorts = panel.periods, panel.firms["cohort"]
+    entered = cohorts[cohorts <= periods.max()]
+    times = [int(k) for k in range(int(periods.max() - entered.min()) + 1)]
+    rows = []
+    for outcome in (o for o in study.outcomes if o.scale == "log"):
+        for terms in (None, times):
+            try:
+                with collected():
+                    by_firm = twfe(panel, outcome.id, terms)
+                    classical = twfe(panel, outcome.id, terms, unadjusted=True)["std_error"].to_numpy()
+            except (DesignError, EstimationError):
+                continue
+            rows.append(by_firm.assign(outcome=outcome.id, classical_error=classical))
+    columns = ["outcome", "term", "estimate", "std_error", "classical_error", "p_value", "negative_weight"]
+    return pd.concat(rows, ignore_index=True).reindex(columns=columns) if rows else pd.DataFrame(columns=columns)

@@ -1,0 +1,126 @@
+"""The evaluation evaluated: draw a programme whose truth is known, run the pipeline on it, and compare.
+
+One draw goes the whole road from tables to the headline estimate; its truth is the mean true effect of exactly the treated firms
+that the estimate describes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from ..baseline.response import response_test
+from ..data.load import Tables
+from ..data.measures import measures
+from ..data.sample import Knobs, Simulation, series_table, simulate
+from ..data.treatment import build_panel
+from ..did.aggregate import aggregate
+from ..did.estimate import at_reference, by_period, estimate
+from ..did.inference import pretrend_test
+from ..errors import DesignError, EstimationError, collected
+from ..matching.pool import comparable
+from ..study.specs import DidSpec, Study
+from .checks import base_year_move, spillover_p
+from .grid import match_controls
+
+PROCESSES: dict[str, dict] = {
+    "default": {},
+    "null": {"effect": 0.0},
+    "trends by size, age, exporting": {"trend_heterogeneity": 0.02},
+    "dip": {"selection_on_shock": -0.3},
+    "drift": {"differential_trend": 0.02},
+    "spillover on the comparison": {"spill_pool": 0.03},
+    "attrition by outcome": {"attrition_bias": 0.10},
+}
+"""Data-generating processes, as knobs of the sample programme. The identifying assumption holds in the first three."""
+
+HOLDS = ("default", "null", "trends by size, age, exporting")
+
+TRUTH = {"ln_sales": "tau_ln_sales", "ln_va_job": "tau_ln_va_job", "ln_price": "tau_ln_price"}
+
+
+def seen_tables(drawn: Simulation, study: Study) -> Tables:
+    """One draw of the sample programme as an evaluator sees it at `study.as_of`."""
+    survey = drawn.survey
+    seen = survey[(survey["ref_year"] < study.as_of.year) & ~(survey["interview_on"] > pd.Timestamp(study.as_of))]
+    firms = drawn.enterprises
+    firms = firms.assign(closed_on=firms["closed_on"].mask(firms["closed_on"] > pd.Timestamp(study.as_of)))
+    return Tables({"enterprises": firms, "survey": seen, "series": series_table()})
+
+
+def recover(study: Study, knobs: Knobs, seeds: Iterable[int], designs: dict[str, tuple[str, DidSpec]], with_checks: bool = False) -> pd.DataFrame:
+    """One row a draw and design: `seed, design, truth, estimate, std_error, conf_low, conf_high, p_value`, NaN where it fails.
+
+    Parameters
+    ----------
+    study : Study
+        Its first outcome is recovered, in its reference year.
+    knobs : Knobs
+        The process; each seed is one draw of it.
+    designs : dict
+        Name → (`common_support` or `matched`, the estimator's specification).
+    with_checks : bool
+        Also the design checks of the headline: `pre_trend_p, base_year_move, attrition_gap, attrition_p, spillover_p`.
+    """
+    outcome = study.outcomes[0]
+    rows = []
+    for seed in seeds:
+        with collected():
+            drawn = simulate(replace(knobs, seed=seed, planted_errors=False))
+            tables = seen_tables(drawn, study)
+            everyone = build_panel(tables, measures(tables, study), study, study.treatment.definition)
+            panel = comparable(everyone, study.treatment)
+            sample = match_controls(panel, study)
+            truth = drawn.truth[drawn.truth["ref_year"] == study.treatment.reference_year].set_index("firm_id")[TRUTH[outcome.id]]
+            for name, (design, spec) in designs.items():
+                rows.append({"seed": seed, "design": name} | _row(panel, sample, study, design, spec, truth))
+            if with_checks:
+                rows[-len(designs)] |= _checks(everyone, panel, sample, study)
+    return pd.DataFrame(rows)
+
+
+def _row(panel, sample, study: Study, design: str, spec: DidSpec, truth: pd.Series) -> dict:
+    names = ("estimate", "std_error", "conf_low", "conf_high", "p_value", "n_treated")
+    try:
+        effects = by_period(estimate(panel, sample, study, study.outcomes[0], design=design, spec=spec))
+    except (DesignError, EstimationError):
+        return dict.fromkeys(("truth", *names), np.nan)
+    column = int(np.flatnonzero(effects.table["period"] == study.treatment.reference_year)[0])
+    described = effects.treated_weight[:, column]
+    return {"truth": float(described @ truth.reindex(effects.firm_id).to_numpy()), **{n: effects.table.at[column, n] for n in names}}
+
+
+def _checks(everyone, panel, sample, study: Study) -> dict:
+    outcome, year = study.outcomes[0], study.treatment.reference_year
+    cells = estimate(panel, sample, study, outcome)
+    test = response_test(panel, outcome.id, study.baseline.year)
+    attrition = test[test["period"] == year].iloc[0]
+    return {
+        "pre_trend_p": float(pretrend_test(aggregate(cells, "event_time"))["p_value"]),
+        "base_year_move": base_year_move(panel, sample, study, at_reference(cells, year)),
+        "attrition_gap": attrition["difference"],
+        "attrition_p": attrition["p_value"],
+        "spillover_p": spillover_p(everyone, sample, study),
+    }
+
+
+def summary(draws: pd.DataFrame) -> pd.DataFrame:
+    """One row a design: `draws, failed, mean_truth, bias, sd, mean_std_error, rmse, coverage, rejection`.
+
+    `coverage` is the share of draws whose interval holds the draw's own truth, `rejection` the share with p < 0.05.
+    """
+    done = draws.dropna(subset=["estimate", "std_error"])
+    error = done["estimate"] - done["truth"]
+    frame = done.assign(
+        error=error, square=error**2, covered=(done["conf_low"] <= done["truth"]) & (done["truth"] <= done["conf_high"]), rejected=done["p_value"] < 0.05
+    )
+    table = frame.groupby("design", sort=False).agg(
+        draws=("seed", "size"), mean_truth=("truth", "mean"), bias=("error", "mean"), sd=("error", "std"),
+        mean_std_error=("std_error", "mean"), rmse=("square", "mean"), coverage=("covered", "mean"), rejection=("rejected", "mean"),
+    )  # fmt: skip
+    failed = draws["estimate"].isna().groupby(draws["design"], sort=False).sum()
+    table.insert(1, "failed", failed)
+    return table.assign(rmse=np.sqrt(table["rmse"])).reset_index()

@@ -1,0 +1,369 @@
+"""The stages of an evaluation, in the order of a methods section.
+
+Each stage is a function that takes what was decided and what was found before, and returns a `Stage`: the objects that later
+stages need, the tables that the report prints, and the notes that a reader must see. The notebooks call them one by one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import wraps
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from .baseline.indicators import baseline_indicators
+from .baseline.response import response_table, response_test, sample_flow
+from .data.check import check
+from .data.load import drop_queries, load, require_clean
+from .data.measures import measures
+from .data.treatment import build_panel
+from .did.aggregate import aggregate
+from .did.estimate import as_share, at_reference, by_period, compared, estimate
+from .did.inference import holm, pretrend_test
+from .did.placebo import placebo_error
+from .did.power import mde, sd_of_change
+from .errors import DesignError, EstimationError, Note, collected, warn
+from .matching.balance import balance_table, match_summary, overlap_table
+from .matching.pool import comparable, pool_table
+from .monitoring.budget import budget_table, disbursement_path
+from .monitoring.outputs import outputs_table
+from .robustness.checks import design_checks
+from .robustness.grid import match_controls, robustness_grid, two_way_table
+from .study.calendar import due_dates
+from .study.logframe import LogFrame, read_logframe
+from .study.specs import Study
+from .verdicts.attainment import Inputs
+from .verdicts.judge import verdict_table
+from .verdicts.net import net_counts
+
+EARLY = "midterm"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stage:
+    """What one stage found: objects for the stages after it, tables for the report, notes for the reader."""
+
+    parts: dict[str, Any]
+    tables: dict[str, pd.DataFrame]
+    notes: tuple[Note, ...] = field(default=())
+
+    def __getitem__(self, name: str):
+        return self.tables[name] if name in self.tables else self.parts[name]
+
+    def __repr__(self) -> str:
+        sizes = ", ".join(f"{n} ({len(t)})" for n, t in self.tables.items())
+        return f"tables: {sizes}" + "".join(f"\nnote: {n}" for n in self.notes)
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        tables = "".join(f"<li><code>{escape(n)}</code>: {len(t)} rows</li>" for n, t in self.tables.items())
+        notes = "".join(f"<li><b>note</b>: {escape(str(n))}</li>" for n in self.notes)
+        return f"<ul>{tables}{notes}</ul>"
+
+
+def _stage(function: Callable[..., tuple[dict, dict]]) -> Callable[..., Stage]:
+    """A function of parts and tables as a stage that also keeps the notes raised inside it."""
+
+    @wraps(function)
+    def run(*arguments) -> Stage:
+        with collected() as notes:
+            parts, tables = function(*arguments)
+        return Stage(parts, tables, tuple(notes))
+
+    return run
+
+
+@_stage
+def proved_data(study: Study):
+    """Files → proved tables and measures. Blocking faults stop here; queries are treated as params say."""
+    tables = load(study)
+    faults = check(tables, study)
+    require_clean(faults)
+    tables = drop_queries(tables, faults, study)
+    summary = faults.groupby(["table", "rule", "kind"], as_index=False).size().rename(columns={"size": "n"})
+    logframe = read_logframe(study.logframe, study.root)
+    found = {
+        "indicators": _indicator_table(logframe),
+        "gaps": pd.DataFrame({"table": list(tables.gaps), "consequence": list(tables.gaps)}),
+        "faults_summary": summary,
+        "corrections": tables.corrections,
+    }
+    if study.calendar is not None:
+        found["calendar"] = due_dates(study.calendar, *(tables.frames.get(n) for n in ("ledger", "budget")))
+    parts = {"tables": tables, "faults": faults, "measures": measures(tables, study), "logframe": logframe}
+    return parts, found
+
+
+def _indicator_table(logframe: LogFrame) -> pd.DataFrame:
+    names = ("id", "level", "component", "kind", "base_year", "target", "direction", "unit")
+    rows = [{n: getattr(i, n) for n in names} | {"text_es": i.text["es"], "text_en": i.text["en"]} for i in logframe.indicators]
+    return pd.DataFrame(rows)
+
+
+@_stage
+def baseline(data: Stage, study: Study):
+    """The starting point: indicators in the base year by arm, branch and size; response and closure by arm and year."""
+    everyone = build_panel(data["tables"], data["measures"], study, study.treatment.definition)
+    parts = {"everyone": everyone}
+    tables = {
+        "baseline_indicators": baseline_indicators(data["measures"], everyone.firms, study),
+        "response": response_table(data["measures"], everyone.firms),
+    }
+    return parts, tables
+
+
+@_stage
+def control_group(data: Stage, start: Stage, study: Study):
+    """Who is compared with whom: the pool, the matches, their balance. Outcomes after the base year are not looked at."""
+    everyone = start["everyone"]
+    panel = comparable(everyone, study.treatment)
+    sample = match_controls(panel, study)
+    columns = [*dict.fromkeys((*study.match.covariates, *study.match.exact))]
+    history = [c for c in panel.firms if c.startswith("growth_") and panel.firms[c].notna().any()]
+    pieces = []
+    for kind, names in (("level", columns), ("change", history)):
+        if names:
+            known = panel.firms.dropna(subset=names) if kind == "level" else panel.firms
+            pieces += [balance_table(known[known[n].notna()], sample, [n]).assign(kind=kind) for n in names]
+    treated = np.isfinite(panel.firms["cohort"]).reindex(sample.scores.index)
+    tables = {
+        "pool": pool_table(panel, everyone.firms),
+        "match_summary": match_summary(sample),
+        "unmatched": sample.unmatched.groupby(["role", "reason"], as_index=False).size().rename(columns={"size": "n"}),
+        "propensity": sample.propensity,
+        "balance": pd.concat(pieces, ignore_index=True),
+        "overlap": overlap_table(sample.scores, treated, sample.weights),
+    }
+    return {"panel": panel, "sample": sample}, tables
+
+
+@_stage
+def detectable(data: Stage, start: Stage, group: Stage, study: Study):
+    """What the sample can detect, from the years before the programme: said before any effect is looked at."""
+    panel, sample = group["panel"], group["sample"]
+    matched = study.headline == "matched"
+    firms = panel if matched else compared(panel, sample, study)
+    cohort = firms.firms["cohort"]
+    entered = cohort.index[(cohort <= study.treatment.reference_year) | np.isinf(cohort)]
+    firms = firms.keep(entered, stage="power", reason="later_cohort")
+    rows = [_detectable(firms, o, study, sample.weights if matched else None) for o in study.outcomes]
+    return {}, {"power": pd.DataFrame(rows)}
+
+
+def _detectable(firms, outcome, study: Study, weights: pd.Series | None) -> dict:
+    """The minimum detectable effect of one outcome: `mde` on its own scale, `mde_share` as a share."""
+    horizon = study.treatment.reference_year - study.baseline.year
+    spread = sd_of_change(firms, outcome.id, horizon, study.did.covariates, weights, study.baseline.year + 1)
+    if outcome.scale == "poisson":
+        error = placebo_error(firms, outcome.id, study.baseline.year, study.did)
+        spread["sd"] = error / np.sqrt(1 / spread["n_treated"] + 1 / spread["n_control"])
+        spread["basis"] = "placebo"
+    elif not spread["sd"] > 0:
+        spread["sd"], spread["reason"] = np.nan, spread["reason"] or "no variation before the programme"
+    found = mde(spread, study.power, outcome.relevant_effect, "level" if outcome.scale == "poisson" else outcome.scale)
+    share, target = as_share(found["mde"], outcome.scale), outcome.relevant_effect
+    known = target is not None and not np.isnan(share)
+    row = {"outcome": outcome.id, "scale": outcome.scale, "horizon": horizon, "sd_change": found.pop("sd"), "source": found.pop("basis")}
+    return row | found | {"mde_share": share, "target": target, "detectable": bool(share <= target) if known else None}
+
+
+@_stage
+def effects(data: Stage, start: Stage, group: Stage, power: Stage, study: Study):
+    """The effects: headline, other design, other treatment definitions; by event time, cohort and year; pre-trends."""
+    panel, sample = group["panel"], group["sample"]
+    cells = {o.id: _attempt(lambda o=o: estimate(panel, sample, study, o)) for o in study.outcomes}
+    tables = {"effects": _effect_rows(data, panel, sample, cells, power, study)}
+    kept = {k: e for k, e in cells.items() if e is not None and "weight_treated" in e.table}
+    tables |= {
+        "att_gt": _stacked({k: e.table for k, e in kept.items()}),
+        "att_by_cohort": _stacked({k: _terms(aggregate(e, "cohort")) for k, e in kept.items()}),
+        "att_by_period": _stacked({k: _terms(by_period(e)) for k, e in cells.items() if e is not None}),
+        "event_study": _stacked({k: _event_study(e, study) for k, e in kept.items()}),
+        "pretrend": _pretrends(cells, study),
+        "trends": _trends(panel, sample, study),
+        "response_test": response_test(panel, study.outcomes[0].id, study.baseline.year),
+    }
+    headline = cells[study.outcomes[0].id]
+    analysed = headline.firm_id[headline.member.any(axis=1)] if headline is not None else panel.firms.index[:0]
+    tables["sample_flow"] = _flow(data, start, panel, sample, analysed, study)
+    return {"cells": cells}, tables
+
+
+def _attempt(run: Callable):
+    """The result, or none with a note when this outcome cannot be estimated: one outcome must not stop the others."""
+    try:
+        return run()
+    except (DesignError, EstimationError) as error:
+        warn(Note("not_estimated", "{reason}", {"reason": str(error)}))
+        return None
+
+
+def _effect_rows(data: Stage, panel, sample, cells: dict, power: Stage, study: Study) -> pd.DataFrame:
+    """One row a definition, design and outcome: the effect in the reference year."""
+    other = "matched" if study.headline == "common_support" else "common_support"
+    main = study.treatment.definition
+    found = [(main, study.headline, o, cells[o.id]) for o in study.outcomes]
+    found += [(main, other, o, _attempt(lambda o=o: estimate(panel, sample, study, o, design=other))) for o in study.outcomes]
+    for definition in (d for d in study.treatment.beside if d != main):
+        theirs = _attempt(lambda d=definition: _group_of(data, study, d))
+        if theirs is not None:
+            found += [(definition, study.headline, o, _attempt(lambda o=o, t=theirs: estimate(*t, study, o))) for o in study.outcomes]
+    rows = pd.DataFrame([_effect_row(*f, study) for f in found])
+    detect = power["power"].set_index("outcome")["mde_share"]
+    rows["mde"] = rows["outcome"].map(detect).where(rows["headline"])
+    primary = rows["headline"] & rows["outcome"].isin(_primary_outcomes(data["logframe"], study))
+    rows["p_holm"] = holm(rows["p_value"].where(primary))
+    return rows
+
+
+def _group_of(data: Stage, study: Study, definition: str):
+    """The panel and the matches of another treatment definition, made like the headline's."""
+    rules = study.treatment.model_copy(update={"branches": ()} if definition == "beneficiary" else {})
+    panel = comparable(build_panel(data["tables"], data["measures"], study, definition), rules)
+    return panel, match_controls(panel, study)
+
+
+def _primary_outcomes(logframe: LogFrame, study: Study) -> list[str]:
+    return [i.effect for i in logframe.indicators if i.id in study.verdicts.primary and i.effect]
+
+
+def _effect_row(definition: str, design: str, outcome, cells, study: Study) -> dict:
+    row = {"definition": definition, "design": design, "outcome": outcome.id, "scale": outcome.scale, "direction": outcome.direction}
+    row["headline"] = definition == study.treatment.definition and design == study.headline
+    row["early"] = study.stage == EARLY
+    names = ("estimate", "std_error", "df", "p_value", "conf_low", "conf_high", "n_treated", "n_control", "n_clusters")
+    found = at_reference(cells, study.treatment.reference_year) if cells is not None else pd.Series(dtype=float)
+    row |= {n: found.get(n, np.nan) for n in names}
+    bounds = {"effect": "estimate", "effect_low": "conf_low", "effect_high": "conf_high"}
+    return row | {k: as_share(row[v], outcome.scale) for k, v in bounds.items()}
+
+
+def _terms(found) -> pd.DataFrame:
+    """The rows of an aggregate that are not averages."""
+    table = found.table
+    return table[table["term"] != "average"] if "term" in table else table
+
+
+def _event_study(cells, study: Study) -> pd.DataFrame:
+    found = aggregate(cells, "event_time").bands(study.did.draws, study.did.seed)
+    return _terms(found)
+
+
+def _stacked(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """One table with the outcome in front."""
+    pieces = [t.assign(outcome=k)[["outcome", *t.columns]] for k, t in tables.items()]
+    return pd.concat(pieces, ignore_index=True) if pieces else pd.DataFrame(columns=["outcome"])
+
+
+def _pretrends(cells: dict, study: Study) -> pd.DataFrame:
+    primary = {o.id for o in study.outcomes[:3]}
+    rows = []
+    for key, found in cells.items():
+        if found is None or "weight_treated" not in found.table:
+            test = pd.Series({"reason": "not_linear" if found is not None else "not_estimated"}, dtype=object)
+        else:
+            test = pretrend_test(aggregate(found, "event_time"))
+        row = {"outcome": key, "primary": key in primary, "testable": bool(np.isfinite(float(test.get("p_value", np.nan))))}
+        row |= {"statistic": test.get("statistic"), "df": test.get("df1"), "df_resid": test.get("df2"), "p_value": test.get("p_value")}
+        row |= {"n_coefficients": test.get("n_rows"), "detectable_slope": test.get("detectable"), "reason": test.get("reason", "")}
+        rows.append(row)
+    return pd.DataFrame(rows).astype({c: float for c in ("statistic", "df", "df_resid", "p_value", "n_coefficients", "detectable_slope")})
+
+
+def _trends(panel, sample, study: Study) -> pd.DataFrame:
+    """Mean of each log outcome by year, base year = 100: treated firms, matched controls, all comparison firms that answer."""
+    treated = np.isfinite(panel.firms["cohort"])
+    matched = sample.weights.groupby(level="firm_id").sum()
+    matched = matched[matched.index.isin(panel.firms.index[~treated])]
+    groups = {
+        "treated": pd.Series(1.0, index=panel.firms.index[treated]),
+        "matched": matched,
+        "comparison": pd.Series(1.0, index=panel.firms.index[~treated]),
+    }
+    rows = []
+    for outcome in (o for o in study.outcomes if o.scale == "log"):
+        wide = panel.wide(outcome.id)
+        if study.baseline.year not in wide or wide[study.baseline.year].notna().sum() == 0:
+            continue
+        change = wide.sub(wide[study.baseline.year], axis=0)
+        rows += [_trend_row(outcome.id, p, g, change[p].reindex(w.index), w) for g, w in groups.items() for p in wide.columns]
+    return pd.DataFrame(rows, columns=["outcome", "period", "group", "mean", "conf_low", "conf_high", "n"])
+
+
+def _trend_row(outcome: str, period: int, group: str, change: pd.Series, weight: pd.Series) -> tuple:
+    seen = change.notna()
+    n, w, y = int(seen.sum()), weight[seen].to_numpy(), change[seen].to_numpy()
+    if n < 2:
+        return outcome, period, group, np.nan, np.nan, np.nan, n
+    mean = np.average(y, weights=w)
+    error = np.sqrt((w**2 * (y - mean) ** 2).sum()) / w.sum()
+    return outcome, period, group, *(100 * np.exp(mean + z * error) for z in (0, -1.96, 1.96)), n
+
+
+def _flow(data: Stage, start: Stage, panel, sample, analysed: pd.Index, study: Study) -> pd.DataFrame:
+    register = data["tables"]["enterprises"].set_index("firm_id").sort_index()
+    status = data["measures"].headline["status"].unstack().reindex(register.index)
+    eligible = start["everyone"].firms["eligible"]
+    base = study.baseline.year
+    surveyed = status.index[status[base] == "alive"] if base in status else status.index[:0]
+    stages = {
+        "register": register.index,
+        "eligible": eligible.index[eligible],
+        "surveyed_base": surveyed,
+        "comparable": panel.firms.index,
+        "matched": pd.Index(sample.sets["firm_id"].unique()),
+        "analysed": pd.Index(analysed),
+    }
+    return sample_flow(register, stages)
+
+
+@_stage
+def robustness(data: Stage, start: Stage, group: Stage, found: Stage, study: Study):
+    """How far the answer depends on choices, and whether what it rests on holds."""
+    grid = robustness_grid(group["panel"], group["sample"], study)
+    before = {"balance": group["balance"], "robustness": grid} | {n: found[n] for n in ("pretrend", "response_test")}
+    checks = design_checks(group["panel"], group["sample"], study, before, start["everyone"])
+    return {}, {"robustness": grid, "design_checks": checks, "twfe": two_way_table(group["panel"], study)}
+
+
+@_stage
+def programme(data: Stage, study: Study):
+    """What was done, with what money: outputs against plan, budget against ledger."""
+    tables, found = data["tables"], {}
+    if "budget" in tables and "ledger" in tables:
+        found["budget"] = budget_table(tables["budget"], tables["ledger"], study.as_of)
+        found["disbursement"] = disbursement_path(tables["ledger"], tables["budget"])
+    if "activities" in tables:
+        found["outputs"] = outputs_table(tables["activities"], study.as_of)
+    return {}, found
+
+
+@_stage
+def verdicts(data: Stage, start: Stage, group: Stage, power: Stage, found: Stage, firm: Stage, study: Study):
+    """What may be claimed: the target reached or not, and the evidence that the programme did it, indicator by indicator."""
+    measured = data["measures"]
+    inputs = Inputs(real=measured.real, nominal=measured.nominal, firms=start["everyone"].firms, tables=dict(data["tables"].frames))
+    controls = group["panel"].firms.index[np.isinf(group["panel"].firms["cohort"])]
+    counts = net_counts(data["logframe"], inputs, controls, study)
+    headline = found["effects"][found["effects"]["headline"] & found["effects"]["std_error"].notna()]
+    table = verdict_table(data["logframe"], study, inputs, headline, counts, firm["design_checks"], power["power"])
+    tables = {"verdicts": table}
+    if measured.nominal["exp_status"].notna().any():
+        tables["transitions"] = _transitions(inputs, study)
+        tables["new_exporters"] = counts
+    return {}, tables
+
+
+def _transitions(inputs: Inputs, study: Study) -> pd.DataFrame:
+    """Export status in the base year against the reference year, firms seen in both, by arm."""
+    status = inputs.real["exp_status"].unstack()
+    base, last = study.baseline.year, study.treatment.reference_year
+    if base not in status or last not in status:
+        return pd.DataFrame(columns=["arm", "from", "to", "n", "share"])
+    both = pd.DataFrame({"arm": inputs.firms["arm"], "from": status[base], "to": status[last]}).dropna()
+    table = both.groupby(["arm", "from", "to"], as_index=False).size().rename(columns={"size": "n"})
+    return table.assign(share=table["n"] / table.groupby(["arm", "from"])["n"].transform("sum"))

@@ -1,0 +1,219 @@
+"""The decisions of a study, as frozen values that prove themselves on construction.
+
+Each class is one section of a params file. Unknown keys are refused; what a key means stands beside it.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class Spec(BaseModel):
+    """Base of every section: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Programme(Spec):
+    """The programme evaluated, as it is named on the cover."""
+
+    id: str
+    name: dict[str, str]  # by language code
+    place: dict[str, str] = {}
+    executing_agency: str = ""
+    financier: str = ""
+    currency: str = Field("MXN", pattern=r"^[A-Z]{3}$")
+
+
+class Source(Spec):
+    """Where the tables lie and how the user's own names and codes map to the data contract."""
+
+    folder: str  # relative to the study root
+    files: dict[str, str] = {}  # table -> file (or "book.xlsx::sheet"); default <table>.csv
+    columns: dict[str, dict[str, str]] = {}  # table -> {contract column: the file's column}
+    codes: dict[str, dict[str, dict[str, str]]] = {}  # table -> column -> {the file's code: contract code}
+    separator: Literal[",", ";", "\t"] = ","
+    decimal: Literal[".", ","] = "."
+    encoding: str = "utf-8"
+    extra: dict[Literal["enterprises", "survey"], dict[str, dict[str, str]]] = {}  # table -> numeric column of yours -> {language: label}
+
+
+class Calendar(Spec):
+    """The dates from which every due date is derived (see `study.calendar`)."""
+
+    project_start: date
+    first_disbursement: date
+    execution_months: int = Field(36, gt=0)
+    disbursement_months: int = Field(42, gt=0)
+    goal_years: int = Field(5, gt=0)
+    last_disbursement: date | None = None  # default: first disbursement + disbursement_months
+    midterm_share: float = Field(0.5, gt=0, lt=1)  # share disbursed that triggers the midterm
+    midterm_basis: Literal["mif", "total"] = "mif"
+
+
+class Baseline(Spec):
+    """The base year and the years before it."""
+
+    year: int
+    pre_years: tuple[int, ...] = ()
+    recall_years: tuple[int, ...] = ()
+
+
+class Treatment(Spec):
+    """Who counts as treated, and in which branches outcomes are evaluated."""
+
+    definition: Literal["beneficiary", "component2", "ta_recipient"] = "beneficiary"
+    beside: tuple[Literal["beneficiary", "component2", "ta_recipient"], ...] = ()
+    branches: tuple[str, ...] = ()  # empty: every branch
+    reference_year: int
+
+
+class Money(Spec):
+    """How current money becomes constant money."""
+
+    headline: Literal["real", "nominal"] = "real"
+    deflator: str | None = "inpc"  # a series of the series table; none only with headline: nominal
+    base_year: int | None = None
+    fx: str | None = "fx_mxn_usd"  # national currency per US dollar, annual average
+
+    @model_validator(mode="after")
+    def _real_needs_a_deflator(self):
+        if self.headline == "real" and (self.deflator is None or self.base_year is None):
+            raise ValueError("headline: real needs a deflator and a base_year; say headline: nominal to do without")
+        return self
+
+
+class Outcome(Spec):
+    """One outcome: a measure, optionally per another measure, on a scale.
+
+    `scale`: log (of positive values), level, share, yes_no (1 where the measure is positive), poisson (levels with zeros;
+    effects as per cent of the counterfactual).
+    """
+
+    id: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    measure: str
+    per: str | None = None
+    scale: Literal["log", "level", "share", "yes_no", "poisson"] = "log"
+    direction: Literal["increase", "decrease"] = "increase"
+    label: dict[str, str]
+    exits: Literal["missing", "zero"] = "missing"  # what a closed firm counts as
+    relevant_effect: float | None = None  # smallest effect that matters, as a share (log, poisson) or in units
+
+    @model_validator(mode="after")
+    def _coherent(self):
+        if self.scale in ("yes_no", "poisson") and self.per:
+            raise ValueError(f"outcome {self.id}: scale {self.scale} takes no 'per'")
+        if self.exits == "zero" and (self.scale == "log" or self.per):
+            raise ValueError(f"outcome {self.id}: neither a logarithm nor a ratio can hold a closed firm as zero; use poisson or level")
+        return self
+
+
+class MatchSpec(Spec):
+    """How controls are selected: by propensity score, within exact cells and a caliper.
+
+    `distance` is the scale on which scores are compared; `caliper` is in standard deviations of that scale.
+    """
+
+    covariates: tuple[str, ...] = Field(min_length=1)
+    exact: tuple[str, ...] = ()
+    method: Literal["nearest", "optimal"] = "optimal"
+    distance: Literal["logit", "probability"] = "logit"
+    caliper: float | None = Field(0.25, gt=0)
+    ratio: int = Field(1, ge=1)
+    replace: bool = False
+    order: Literal["largest", "smallest", "data"] = "largest"
+
+    @model_validator(mode="after")
+    def _optimal_is_pairs(self):
+        if self.method == "optimal" and (self.replace or self.ratio != 1):
+            raise ValueError("method: optimal makes 1:1 pairs without replacement; use method: nearest for ratio or replace")
+        return self
+
+
+class DidSpec(Spec):
+    """How effects are estimated and how uncertain they are said to be."""
+
+    method: Literal["dr", "ipw", "reg"] = "dr"
+    covariates: tuple[str, ...] = ()
+    comparison: Literal["not_yet_treated", "never_treated"] = "not_yet_treated"
+    base: Literal["universal", "varying"] = "universal"
+    anticipation: int = Field(0, ge=0)
+    cluster: str = "firm_id"  # firm_id, set_id (matched sets) or a column of Panel.firms
+    level: float = Field(0.95, gt=0.5, lt=1)
+    draws: int = Field(999, ge=99)  # multiplier bootstrap
+    seed: int = 20031121
+
+
+class Power(Spec):
+    """What "can detect" means: a two-sided test at `alpha` that finds the effect with probability `power`."""
+
+    alpha: float = Field(0.05, gt=0, lt=0.5)
+    power: float = Field(0.80, gt=0.5, lt=1)
+
+
+class Verdicts(Spec):
+    """Rules of the two axes."""
+
+    partly_from: float = Field(0.75, gt=0, le=1)
+    primary: tuple[str, ...] = ()  # indicators judged with Holm's adjustment
+    joint: Literal["each", "all"] = "all"  # how "better than the control group" on several indicators is read
+
+
+class Cofinance(Spec):
+    """The share of a service's cost that the programme pays, falling in a straight line, and its cap per firm."""
+
+    start: float = Field(0.70, ge=0, le=1)
+    end: float = Field(0.30, ge=0, le=1)
+    months: int = Field(36, gt=0)
+    cap_usd: float = Field(7500, gt=0)
+    tolerance: float = Field(0.10, ge=0, le=1)  # how far above the line one payment may lie before it is questioned
+
+
+class Report(Spec):
+    """Languages and locales of the report: two choices, not one."""
+
+    languages: tuple[str, ...] = ("es", "en")
+    locales: dict[str, str] = {"es": "es_MX", "en": "en_US"}
+    author: str = ""
+
+
+class Study(Spec):
+    """Everything that was decided before outcomes were read: the pre-analysis plan."""
+
+    study: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
+    stage: Literal["midterm", "final", "expost"]
+    as_of: date
+    programme: Programme
+    data: Source
+    calendar: Calendar | None = None
+    baseline: Baseline
+    treatment: Treatment
+    money: Money
+    jobs_basis: Literal["headcount", "fte"] = "headcount"
+    outcomes: tuple[Outcome, ...] = Field(min_length=1)
+    headline: Literal["common_support", "matched"] = "common_support"
+    match: MatchSpec
+    did: DidSpec = DidSpec()
+    power: Power = Power()
+    logframe: str  # the name of a shipped log frame, or a file of the study
+    verdicts: Verdicts = Verdicts()
+    cofinance: Cofinance | None = None
+    queries: Literal["keep", "set_missing", "drop_firm"] = "keep"  # what happens to implausible but possible values
+    report: Report = Report()
+    seed: int = 20031121
+    root: Path = Field(Path("."), exclude=True)  # the folder that holds params/; set by the reader
+
+    @model_validator(mode="after")
+    def _outcomes_once(self):
+        ids = [o.id for o in self.outcomes]
+        if len(set(ids)) < len(ids):
+            raise ValueError(f"outcomes: each id once; found {sorted(i for i in set(ids) if ids.count(i) > 1)} twice")
+        return self
+
+    def outcome(self, key: str) -> Outcome:
+        """The outcome with this id."""
+        return next(o for o in self.outcomes if o.id == key)

@@ -1,0 +1,271 @@
+"""Log frames and the calendar: what is read, what is refused, and when things fall due."""
+
+from __future__ import annotations
+
+import copy
+from datetime import date
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from pipeval.data.contract import TABLES
+from pipeval.errors import UsageError
+from pipeval.study.calendar import add_months, due_dates, indicator_due
+from pipeval.study.lint import CHECKS, DETAILS, lint
+from pipeval.study.logframe import LogFrame, read_logframe, shipped_logframes
+from pipeval.study.specs import Calendar
+from pipeval.verdicts.remarks import REMARKS
+
+CALENDAR = Calendar(project_start=date(2003, 7, 1), first_disbursement=date(2003, 7, 1))
+
+MINIMAL = {
+    "id": "small",
+    "title": {"es": "Pequeño", "en": "Small"},
+    "goal": {"es": "Fin", "en": "Goal"},
+    "purpose": {"es": "Propósito", "en": "Purpose"},
+    "sources": {"survey": {"es": "Encuesta", "en": "Survey"}},
+    "indicators": [
+        {"id": "G1", "level": "goal", "text": {"es": "Ventas", "en": "Sales"}, "kind": "growth", "measure": "sales", "target": 0.1}
+    ],
+}
+
+
+def written(folder: Path, **changes) -> Path:
+    path = folder / "frame.yaml"
+    path.write_text(yaml.safe_dump(MINIMAL | changes, allow_unicode=True), encoding="utf-8")
+    return path
+
+
+def with_indicator(**changes) -> list[dict]:
+    return [copy.deepcopy(MINIMAL["indicators"][0]) | changes]
+
+
+# ---- the shipped log frames
+
+
+def test_every_indicator_of_the_programme_is_encoded():
+    ids = [i.id for i in read_logframe("guanajuato").indicators if not i.derived]
+    expected = "G1 G2 G3 G4 P1 P2 P3 P4 P5 C1.1 C1.2 C1.3 C2.1 C2.2 C2.3 C2.4 C2.5 C2.6 C3.1 C3.2 C3.3 C4.1 C4.2"
+    assert " ".join(ids) == expected
+    assert [i.id for i in read_logframe("guanajuato").indicators if i.derived] == ["C1.1p", "C2.1s", "C2.6r"]
+
+
+def test_every_indicator_of_the_generic_log_frame_is_encoded():
+    ids = [i.id for i in read_logframe("dini").indicators]
+    expected = "P1 P2 P3 C1.1 C1.2 C1.3 C1.4 C1.5 C2.1 C2.2 C2.3 C2.4 C2.5 C2.6a C2.6b C2.7 C3.1 C3.2 C3.3 C3.4 C4.1 C4.2 C4.3"
+    assert " ".join(ids) == expected
+
+
+@pytest.mark.parametrize(
+    ("key", "target", "due", "strict"),
+    [
+        ("G1", 0.10, date(2008, 7, 1), True),
+        ("G2", 0.05, date(2008, 7, 1), True),
+        ("G3", 0.05, date(2008, 7, 1), True),
+        ("P1", 0.05, date(2006, 7, 1), False),
+        ("P2", 0.10, date(2006, 7, 1), False),
+        ("P3", 30, date(2006, 7, 1), False),
+        ("P4", 200, date(2006, 7, 1), False),
+        ("C1.1", 20, date(2004, 1, 1), False),
+        ("C2.2", 60, date(2006, 7, 1), False),
+        ("C3.1", None, date(2004, 7, 1), False),
+        ("C3.3", None, date(2003, 11, 1), False),
+        ("C4.1", 2, date(2005, 7, 31), False),
+        ("C4.2", 4, date(2006, 7, 31), False),
+    ],
+)
+def test_targets_and_due_dates_of_the_programme(key, target, due, strict):
+    row = read_logframe("guanajuato").indicator(key)
+    assert (row.target, indicator_due(row, CALENDAR), row.strict) == (target, due, strict)
+
+
+@pytest.mark.parametrize("name", ["guanajuato", "dini", "jobtraining"])
+def test_shipped_log_frames_use_known_tables_columns_and_remarks(name):
+    frame = read_logframe(name)
+    firms = TABLES["enterprises"].named("MXN")
+    for row in frame.indicators:
+        assert set(row.remarks) <= set(REMARKS), row.id
+        assert set(row.needs) <= set(TABLES), row.id
+        assert set(row.population) <= set(firms), row.id
+        if row.table:
+            columns = set(TABLES[row.table].named("MXN"))
+            used = {*row.where, *row.filled, row.dated, row.distinct, row.by, *(c for w in row.where_all for c in w)} - {None}
+            assert used <= columns, row.id
+            for where in (row.where, *row.where_all):
+                for column, codes in where.items():
+                    known = TABLES[row.table].named("MXN")[column].codes
+                    assert not known or set(codes) <= set(known), (row.id, column)
+        assert row.sources and row.due and row.unit, row.id
+        assert set(row.text) == {"es", "en"} and all(t.strip() for t in row.text.values()), row.id
+
+
+def test_the_illustrative_thresholds_say_so():
+    assert all("target_illustrative" in i.remarks for i in read_logframe("jobtraining").indicators)
+
+
+def test_shipped_names():
+    assert shipped_logframes() == ["dini", "guanajuato", "jobtraining"]
+    with pytest.raises(UsageError, match="did you mean 'guanajuato'"):
+        read_logframe("guanajuatto")
+
+
+# ---- what is refused
+
+
+def test_a_log_frame_of_the_users_own(tmp_path):
+    assert read_logframe(written(tmp_path)).indicator("G1").measure == "sales"
+    assert read_logframe("frame.yaml", root=tmp_path).id == "small"
+    with pytest.raises(UsageError, match="leaves it"):
+        read_logframe("../frame.yaml", root=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"indicators": with_indicator(tarjet=1)}, "G1.tarjet: unknown key; did you mean 'target'"),
+        ({"indicators": with_indicator(due={"month": 3})}, "G1.due.month: unknown key; did you mean 'months'"),
+        ({"indicatrs": []}, "indicatrs: unknown key; did you mean 'indicators'"),
+        ({"indicators": with_indicator(kind="growht")}, "'growht' is not known; did you mean 'growth'"),
+        ({"indicators": with_indicator(sources=["survy"])}, "did you mean 'survey'"),
+        ({"indicators": with_indicator(due={"months": 3, "years": 1})}, "give one of date, months, years"),
+        ({"indicators": with_indicator(measure=None)}, "kind growth needs a measure"),
+        ({"indicators": with_indicator(kind="transition")}, "kind transition needs from and to"),
+        ({"indicators": with_indicator(kind="difference", of=["G2"])}, "of names 'G2'"),
+        ({"indicators": with_indicator(text={"es": "Ventas"})}, "text is needed in es and en"),
+        ({"indicators": with_indicator(from_=["none"])}, "unknown key"),
+        ({"indicators": with_indicator() + with_indicator(measure="jobs")}, "found G1 twice"),
+        ({"indicators": []}, "at least 1 item"),
+    ],
+)
+def test_faults_are_named_with_the_nearest_key(tmp_path, changes, message):
+    with pytest.raises(UsageError) as caught:
+        read_logframe(written(tmp_path, **changes))
+    assert message in str(caught.value)
+
+
+def test_a_repeated_key_is_refused(tmp_path):
+    path = written(tmp_path)
+    path.write_text(path.read_text(encoding="utf-8") + "\nid: twice\n", encoding="utf-8")
+    with pytest.raises(UsageError, match="'id' stands twice"):
+        read_logframe(path)
+
+
+def test_an_unknown_indicator_names_the_nearest():
+    with pytest.raises(UsageError, match=r"no indicator 'C2\.66'; did you mean 'C2\.6"):
+        read_logframe("guanajuato").indicator("C2.66")
+
+
+def test_a_log_frame_is_frozen():
+    with pytest.raises(ValueError, match="frozen"):
+        read_logframe("dini").indicators[0].target = 1
+
+
+# ---- lint
+
+
+def test_lint_finds_the_infeasible_target_and_the_assumed_direction():
+    rows = lint(read_logframe("guanajuato"), eligible_counts={"P3": 142, "P4": 115, "C2.2": 165})
+    found = rows[rows["result"] != "ok"].set_index(["indicator", "check"])["detail"]
+    assert found["P4", "feasibility"] == "eligible=115"
+    assert found["G3", "direction"] == "direction_assumed"
+    assert set(rows.loc[rows["result"] == "fail", "indicator"]) == {"P4"}
+    assert ("P3", "feasibility") not in found.index
+    assert set(rows["check"]) <= set(CHECKS)
+    assert {d.partition("=")[0] for d in rows["detail"]} <= set(DETAILS)
+
+
+def test_the_target_is_feasible_in_a_wider_population():
+    rows = lint(read_logframe("guanajuato"), eligible_counts={"P4": 337}).query("indicator == 'P4' and check == 'feasibility'")
+    assert rows["result"].tolist() == ["ok"]
+
+
+def test_lint_of_the_generic_log_frame_fails_only_the_row_without_a_number():
+    rows = lint(read_logframe("dini"), tables=set(TABLES) - {"joint_actions"})
+    assert rows[rows["result"] == "fail"][["indicator", "check"]].values.tolist() == [["C3.1", "target"]]
+    lacking = rows[rows["detail"] == "table_missing=joint_actions"]
+    assert lacking["indicator"].tolist() == ["C2.1"]
+
+
+def test_lint_of_an_unfinished_row():
+    bare = LogFrame(**MINIMAL)
+    found = lint(bare).set_index("check")
+    assert found.loc["due", "result"] == "fail"
+    warned = found.index[found["result"] == "warn"]
+    assert set(warned) == {"specific", "measurable", "base_year", "source"}
+
+
+# ---- calendar
+
+
+def test_dates_of_the_programme():
+    dates = due_dates(CALENDAR)
+    binding = dates[dates["binding"]].set_index("event")["on"]
+    expected = {
+        "project_start": "2003-07-01",
+        "first_disbursement": "2003-07-01",
+        "midterm": "2005-01-01",
+        "execution_end": "2006-07-01",
+        "final": "2006-10-01",
+        "last_disbursement": "2007-01-01",
+        "goal_due": "2008-07-01",
+    }
+    assert binding.dt.strftime("%Y-%m-%d").to_dict() == expected
+    assert dates.loc[~dates["binding"], "on"].isna().all()
+
+
+LEDGER = pd.DataFrame(
+    {
+        "on": pd.to_datetime(["2003-07-01", "2004-03-01", "2004-12-15", "2004-05-01", "2004-01-10"]),
+        "kind": ["disbursement", "disbursement", "disbursement", "counterpart_contribution", "expense"],
+        "source": ["mif", "mif", "mif", "counterpart", "mif"],
+        "amount_usd": [100.0, 400.0, 1.0, 900.0, 999.0],
+    }
+)
+BUDGET = pd.DataFrame({"component": ["1", "1"], "source": ["mif", "counterpart"], "budget_usd": [1000.0, 1000.0]})
+
+
+@pytest.mark.parametrize(
+    ("basis", "plans", "on", "binds"),
+    [
+        ("mif", None, "2004-12-15", True),  # 500 of 1,000 is not more than half; 501 is
+        ("total", None, "2004-05-01", True),  # 1,400 of 2,000
+        ("total", date(2004, 8, 1), "2004-08-01", True),
+        ("total", date(2005, 3, 1), "2005-03-01", False),  # plans too late: eighteen months bind
+    ],
+)
+def test_the_earlier_midterm_trigger_binds(basis, plans, on, binds):
+    calendar = CALENDAR.model_copy(update={"midterm_basis": basis})
+    rows = due_dates(calendar, LEDGER, BUDGET, plans).query("event == 'midterm'").set_index("rule")
+    assert rows.loc["share_disbursed", "on"] == pd.Timestamp(on)
+    assert rows["binding"].to_dict() == {"months_after_first_disbursement": not binds, "share_disbursed": binds}
+
+
+def test_a_stated_last_disbursement_moves_the_final_evaluation():
+    calendar = CALENDAR.model_copy(update={"last_disbursement": date(2007, 5, 31)})
+    on = due_dates(calendar).set_index("event")["on"]
+    assert on["final"] == pd.Timestamp("2007-02-28") and on["execution_end"] == pd.Timestamp("2006-07-01")
+
+
+@pytest.mark.parametrize(
+    ("day", "months", "then"),
+    [
+        (date(2003, 8, 31), 1, date(2003, 9, 30)),
+        (date(2003, 12, 31), 2, date(2004, 2, 29)),
+        (date(2004, 12, 31), 2, date(2005, 2, 28)),
+        (date(2003, 12, 15), 12, date(2004, 12, 15)),
+        (date(2004, 3, 31), -1, date(2004, 2, 29)),
+        (date(2004, 1, 1), -1, date(2003, 12, 1)),
+    ],
+)
+def test_months_end_where_the_month_ends(day, months, then):
+    assert add_months(day, months) == then
+
+
+def test_due_dates_count_from_their_own_anchor():
+    row = read_logframe("dini").indicator("C3.2")
+    late = CALENDAR.model_copy(update={"execution_months": 40})
+    assert indicator_due(row, late) == date(2006, 11, 1)
+    assert indicator_due(row, None) is None
+    assert indicator_due(read_logframe("guanajuato").indicator("C4.2"), None) == date(2006, 7, 31)
