@@ -103,15 +103,44 @@ def tiny() -> Bundle:
         ],
         "report": {"languages": ["en", "es"], "locales": {}, "author": ""},
     }
-    effects = _effects()["effects"].iloc[:1].assign(
-        outcome="ln_scrap", definition="beneficiary", estimate=-0.31, std_error=0.17, conf_low=-0.65, conf_high=0.03,
-        effect=-0.267, effect_low=-0.478, effect_high=0.031, p_value=0.073, p_holm=0.073, n_treated=29, n_control=25, mde=0.39,
-    )  # fmt: skip
+    effects = (
+        _effects()["effects"]
+        .iloc[:1]
+        .assign(
+            outcome="ln_scrap",
+            definition="beneficiary",
+            estimate=-0.31,
+            std_error=0.17,
+            conf_low=-0.65,
+            conf_high=0.03,
+            effect=-0.267,
+            effect_low=-0.478,
+            effect_high=0.031,
+            p_value=0.073,
+            p_holm=0.073,
+            n_treated=29,
+            n_control=25,
+            mde=0.39,
+        )
+    )
     pretrend = pd.DataFrame(
-        [{"outcome": "ln_scrap", "statistic": NAN, "df": NAN, "df_resid": NAN, "p_value": NAN, "n_coefficients": 0,
-          "detectable_slope": NAN, "testable": False, "reason": "no_pre_period"}]
-    )  # fmt: skip
-    flow = pd.DataFrame({"arm": ["beneficiary"] * 2 + ["nonparticipant"] * 2, "stage": ["register", "analysed"] * 2, "n": [66, 29, 91, 25]})
+        [
+            {
+                "outcome": "ln_scrap",
+                "statistic": NAN,
+                "df": NAN,
+                "df_resid": NAN,
+                "p_value": NAN,
+                "n_coefficients": 0,
+                "detectable_slope": NAN,
+                "testable": False,
+                "reason": "no_pre_period",
+            }
+        ]
+    )
+    flow = pd.DataFrame(
+        {"arm": ["beneficiary"] * 2 + ["nonparticipant"] * 2, "stage": ["register", "analysed"] * 2, "n": [66, 29, 91, 25]}
+    )
     return Bundle.build(params, {"effects": effects, "pretrend": pretrend, "sample_flow": flow}, (), _provenance(params))
 
 
@@ -140,28 +169,110 @@ def _programme() -> dict[str, pd.DataFrame]:
         ("goal_due", "2008-07-01", "years_after_start", False),
     ]
     rows = [
-        ("G1", "goal", "", "Las ventas aumentan más de 10 % en valor real", "Sales increase by more than 10% in real value", "growth", 2003,
-         "2008-07-01", 0.10, "increase", "percent"),
-        ("G2", "goal", "", "La productividad (valor agregado por empleo) aumenta más de 5 %",
-         "Productivity (value added per job) increases by more than 5%", "growth", 2003, "2008-07-01", 0.05, "increase", "percent"),
-        ("G3", "goal", "", "El precio medio de venta varía más de 5 %", "The average sales price changes by more than 5%", "growth", 2003,
-         "2008-07-01", 0.05, "increase", "percent"),
-        ("P1", "purpose", "", "El volumen exportado por los exportadores directos aumenta 5 %",
-         "Total export volume of direct exporters increases by 5%", "growth", 2003, "2006-07-01", 0.05, "increase", "percent"),
-        ("P3", "purpose", "", "30 empresas que no exportaban directamente lo hacen", "30 firms not exporting directly before now do", "count",
-         2003, "2006-07-01", 30, "increase", "firms"),
-        ("C2.2", "component", "2", f"60 empresas recibieron asistencia técnica {HOSTILE}",
-         f"60 enterprises received technical assistance {HOSTILE}", "count", 2003, "2006-07-01", 60, "increase", "firms"),
-        ("C3.1", "component", "3", "El ejecutor presenta un programa de integración", "The agency submits an integration programme",
-         "milestone", 2003, "2004-07-01", NAN, "increase", ""),
-    ]  # fmt: skip
+        (
+            "G1",
+            "goal",
+            "",
+            "Las ventas aumentan más de 10 % en valor real",
+            "Sales increase by more than 10% in real value",
+            "growth",
+            2003,
+            "2008-07-01",
+            0.10,
+            "increase",
+            "percent",
+        ),
+        (
+            "G2",
+            "goal",
+            "",
+            "La productividad (valor agregado por empleo) aumenta más de 5 %",
+            "Productivity (value added per job) increases by more than 5%",
+            "growth",
+            2003,
+            "2008-07-01",
+            0.05,
+            "increase",
+            "percent",
+        ),
+        (
+            "G3",
+            "goal",
+            "",
+            "El precio medio de venta varía más de 5 %",
+            "The average sales price changes by more than 5%",
+            "growth",
+            2003,
+            "2008-07-01",
+            0.05,
+            "increase",
+            "percent",
+        ),
+        (
+            "P1",
+            "purpose",
+            "",
+            "El volumen exportado por los exportadores directos aumenta 5 %",
+            "Total export volume of direct exporters increases by 5%",
+            "growth",
+            2003,
+            "2006-07-01",
+            0.05,
+            "increase",
+            "percent",
+        ),
+        (
+            "P3",
+            "purpose",
+            "",
+            "30 empresas que no exportaban directamente lo hacen",
+            "30 firms not exporting directly before now do",
+            "count",
+            2003,
+            "2006-07-01",
+            30,
+            "increase",
+            "firms",
+        ),
+        (
+            "C2.2",
+            "component",
+            "2",
+            f"60 empresas recibieron asistencia técnica {HOSTILE}",
+            f"60 enterprises received technical assistance {HOSTILE}",
+            "count",
+            2003,
+            "2006-07-01",
+            60,
+            "increase",
+            "firms",
+        ),
+        (
+            "C3.1",
+            "component",
+            "3",
+            "El ejecutor presenta un programa de integración",
+            "The agency submits an integration programme",
+            "milestone",
+            2003,
+            "2004-07-01",
+            NAN,
+            "increase",
+            "",
+        ),
+    ]
     return {
         "programme_facts": _frame("key value", facts),
         "calendar": _frame("event on rule binding", calendar),
         "indicators": _frame("id level component text_es text_en kind base_year due target direction unit", rows),
         "gaps": _frame("table consequence", [("customs", "export_value_from_survey"), ("satisfaction", "no_opinions")]),
-        "faults_summary": _frame("table rule kind n", [("survey", "sales_equal_parts", "query", 17), ("enterprises", "founded_year", "query", 3)]),
-        "corrections": _frame("table key column old new source date", [("survey", "F0012, 2004", "sales_kmxn", "1200", "12000", HOSTILE, "2006-02-11")]),
+        "faults_summary": _frame(
+            "table rule kind n", [("survey", "sales_equal_parts", "query", 17), ("enterprises", "founded_year", "query", 3)]
+        ),
+        "corrections": _frame(
+            "table key column old new source date",
+            [("survey", "F0012, 2004", "sales_kmxn", "1200", "12000", HOSTILE, "2006-02-11")],
+        ),
     }
 
 
@@ -192,61 +303,137 @@ def _control() -> dict[str, pd.DataFrame]:
     balance = [
         (c, k, s, m, m - d, d, 1.1, 0.08, 0.02, 0.05)
         for c, k, m, before, after in [
-            ("ln_workers", "level", 2.9, 0.53, 0.05), ("ln_age", "level", 2.4, 0.31, -0.03),
-            ("chamber_member", "level", 0.61, 0.22, 0.08), ("exports_baseline", "level", 0.34, 0.41, 0.02),
-            ("ln_sales", "change", 0.02, 0.05, 0.12),
+            ("ln_workers", "level", 2.9, 0.53, 0.05),
+            ("branch=leather", "level", 0.4, 0.31, -0.03),
+            ("chamber_member", "level", 0.61, 0.22, 0.08),
+            ("exports_baseline", "level", 0.34, 0.41, 0.02),
+            ("growth_ln_sales", "change", 0.02, 0.05, 0.12),
         ]
         for s, d in (("before", before), ("after", after))
-    ]  # fmt: skip
+    ]
     overlap = [
-        (i / 10, (i + 1) / 10, int(60 * math.exp(-(((i - 5.5) / 2.4) ** 2))), int(160 * math.exp(-(((i - 2.2) / 2.2) ** 2))),
-         60 * math.exp(-(((i - 5.2) / 2.4) ** 2)))
+        (
+            i / 10,
+            (i + 1) / 10,
+            int(60 * math.exp(-(((i - 5.5) / 2.4) ** 2))),
+            int(160 * math.exp(-(((i - 2.2) / 2.2) ** 2))),
+            60 * math.exp(-(((i - 5.2) / 2.4) ** 2)),
+        )
         for i in range(10)
-    ]  # fmt: skip
+    ]
     return {
-        "pool": _frame("reason n", [("eligible", 402), ("other_programme", 31), ("same_cluster", 12), ("indirect_beneficiary", 300)]),
-        "unmatched": _frame("arm reason n", [("treated", "no_control_within_caliper", 9), ("treated", "empty_cell", 3)]),
-        "propensity": _frame("covariate estimate std_error p_value", [("ln_workers", 0.62, 0.14, 0.00001), ("ln_age", 0.21, 0.13, 0.104)]),
-        "balance": _frame(
-            "covariate kind sample mean_treated mean_control smd variance_ratio ks ecdf_mean ecdf_max", balance
+        "pool": _frame(
+            "reason arm n",
+            [("kept", "nonparticipant", 402), ("other_programme", "nonparticipant", 31), ("indirect", "indirect", 300)],
         ),
-        "match_summary": _frame("item value", [("n_treated", 141), ("n_matched", 129), ("caliper", 0.25), ("mean_distance", 0.061)]),
+        "unmatched": _frame("role reason n", [("treated", "caliper", 9), ("treated", "no_partner_in_exact_cell", 3)]),
+        "propensity": _frame(
+            "covariate estimate std_error p_value", [("ln_workers", 0.62, 0.14, 0.00001), ("ln_age", 0.21, 0.13, 0.104)]
+        ),
+        "balance": _frame("covariate kind sample mean_treated mean_control smd variance_ratio ks ecdf_mean ecdf_max", balance),
+        "match_summary": _frame(
+            "role status n_firms ess",
+            [("treated", "matched", 129, 129.0), ("control", "matched", 129, 121.4), ("treated", "caliper", 12, NAN)],
+        ),
         "overlap": _frame("bin_low bin_high n_treated n_control weight_control", overlap),
-    }  # fmt: skip
+    }
 
 
 def _effects() -> dict[str, pd.DataFrame]:
     rows = []
-    values = {"ln_sales": (0.087, 0.029), "ln_va_job": (0.031, 0.024), "ln_price": (0.012, 0.011), "jobs": (0.041, 0.019),
-              "exports": (0.19, 0.21), "exports_directly": (0.072, 0.031), "survival": (-0.011, 0.018)}  # fmt: skip
+    values = {
+        "ln_sales": (0.087, 0.029),
+        "ln_va_job": (0.031, 0.024),
+        "ln_price": (0.012, 0.011),
+        "jobs": (0.041, 0.019),
+        "exports": (0.19, 0.21),
+        "exports_directly": (0.072, 0.031),
+        "survival": (-0.011, 0.018),
+    }
     for definition, design, shift, headline in [
-        ("component2", "common_support", 0.0, True), ("component2", "matched", -0.004, False),
-        ("ta_recipient", "common_support", 0.03, False), ("beneficiary", "common_support", -0.02, False),
-    ]:  # fmt: skip
+        ("component2", "common_support", 0.0, True),
+        ("component2", "matched", -0.004, False),
+        ("ta_recipient", "common_support", 0.03, False),
+        ("beneficiary", "common_support", -0.02, False),
+    ]:
         for outcome, (b, se) in values.items():
             b, scale = b + shift, _OUTCOMES[outcome][2]
             low, high = b - 1.97 * se, b + 1.97 * se
             share = math.expm1 if scale in ("log", "poisson") else float
             p = math.erfc(abs(b / se) / math.sqrt(2))
             holm = min(1.0, 3 * p) if outcome in ("ln_sales", "ln_va_job", "ln_price") else NAN
-            rows.append((definition, design, outcome, scale, b, se, 426, p, low, high, share(b), share(low), share(high), holm, 141, 286,
-                         427, 2.8 * se, headline, False))  # fmt: skip
+            rows.append(
+                (
+                    definition,
+                    design,
+                    outcome,
+                    scale,
+                    b,
+                    se,
+                    426,
+                    p,
+                    low,
+                    high,
+                    share(b),
+                    share(low),
+                    share(high),
+                    holm,
+                    141,
+                    286,
+                    427,
+                    2.8 * se,
+                    headline,
+                    False,
+                )
+            )
     columns = (
         "definition design outcome scale estimate std_error df p_value conf_low conf_high effect effect_low effect_high "
         "p_holm n_treated n_control n_clusters mde headline early"
     )
-    power = [(o, 2006, se * 9, 141, 286, se * 2.8, 0.10 if o == "ln_sales" else 0.05, se * 2.8 <= (0.1 if o == "ln_sales" else 0.05), "baseline")
-             for o, (_, se) in values.items()]  # fmt: skip
+    power = [
+        (
+            o,
+            2006,
+            se * 9,
+            141,
+            286,
+            se * 2.8,
+            0.10 if o == "ln_sales" else 0.05,
+            se * 2.8 <= (0.1 if o == "ln_sales" else 0.05),
+            "baseline",
+        )
+        for o, (_, se) in values.items()
+    ]
     robustness = [
-        (row, o, values[o][0] + d, values[o][1] * k, values[o][0] + d - 2 * k * values[o][1], values[o][0] + d + 2 * k * values[o][1], 141, 286, note)
-        for row, d, k, note in [("matched", -0.004, 1.25, ""), ("never_treated", 0.002, 1.05, ""), ("twfe", -0.03, 0.8, "negative_weights")]
+        (
+            row,
+            o,
+            values[o][0] + d,
+            values[o][1] * k,
+            values[o][0] + d - 2 * k * values[o][1],
+            values[o][0] + d + 2 * k * values[o][1],
+            141,
+            286,
+            note,
+        )
+        for row, d, k, note in [
+            ("matched", -0.004, 1.25, ""),
+            ("never_treated", 0.002, 1.05, ""),
+            ("twfe", -0.03, 0.8, "negative_weights"),
+        ]
         for o in ("ln_sales", "ln_va_job")
-    ]  # fmt: skip
-    checks = [("support", "pass", 0.94, ""), ("balance", "pass", 0.08, ""), ("pretrend", "mild", 0.062, ""), ("attrition", "mild", 0.049, ""),
-              ("contamination", "pass", 0.0, ""), ("cluster_count", "not_testable", NAN, "")]  # fmt: skip
+    ]
+    checks = [
+        ("support", "pass", 0.94, "support"),
+        ("balance", "pass", 0.08, ""),
+        ("pre_trend", "mild", 0.062, ""),
+        ("attrition", "mild", 0.049, ""),
+        ("contamination", "pass", 0.0, ""),
+        ("clusters", "not_testable", NAN, ""),
+    ]
     return {
         "effects": _frame(columns, rows),
-        "power": _frame("outcome horizon sd_change n_treated n_control mde target detectable source", power),
+        "power": _frame("outcome horizon sd_change n_treated n_control mde_share target detectable source", power),
         "robustness": _frame("row outcome estimate std_error conf_low conf_high n_treated n_control note", robustness),
         "design_checks": _frame("check result value rule", checks),
     }
@@ -266,7 +453,10 @@ def _dynamics() -> dict[str, pd.DataFrame]:
             cohorts.append((outcome, cohort, 0.08 - 0.02 * (cohort - 2004), 0.03, 0.02, 0.14, 80, 286))
             for year in range(2002, 2007):
                 cells.append((outcome, cohort, year, cohort - 1, 0.02 * max(0, year - cohort + 1), 0.02, -0.02, 0.06, 80, 286))
-        periods += [(outcome, y, 0.03 * (y - 2003), 0.03, 0.03 * (y - 2003) - 0.06, 0.03 * (y - 2003) + 0.06, 141, 286) for y in (2004, 2005, 2006)]
+        periods += [
+            (outcome, y, 0.03 * (y - 2003), 0.03, 0.03 * (y - 2003) - 0.06, 0.03 * (y - 2003) + 0.06, 141, 286)
+            for y in (2004, 2005, 2006)
+        ]
         pre.append((outcome, 1.31, 2, 426, 0.271, 2, 0.032, True, ""))
     columns = "estimate std_error conf_low conf_high n_treated n_control"
     return {
@@ -281,7 +471,7 @@ def _dynamics() -> dict[str, pd.DataFrame]:
 
 def _judgement(stage: str) -> dict[str, pd.DataFrame]:
     columns = (
-        "id level component text_es text_en attainment evidence baseline current change nominal_change target unit direction due interim n "
+        "id level component text_es text_en attainment evidence baseline current change nominal_change value target unit direction due interim projection n "
         "effect effect_low effect_high p_value p_adjusted mde relevant_effect remarks"
     )
     texts = {r[0]: r for r in _programme()["indicators"].itertuples(index=False, name=None)}
@@ -292,47 +482,142 @@ def _judgement(stage: str) -> dict[str, pd.DataFrame]:
         base, current, change, nominal, n, *effect = numbers
         attainment = "not_yet_due" if early else attainment
         evidence = "not_assessed" if early and level == "goal" else evidence
-        return (key, level, component, es, en, attainment, evidence, base, current, change, nominal, target, unit, direction, due,
-                early or level == "goal", n, *effect, 0.10 if unit == "percent" else NAN, remarks)  # fmt: skip
+        return (
+            key,
+            level,
+            component,
+            es,
+            en,
+            attainment,
+            evidence,
+            base,
+            current,
+            change,
+            nominal,
+            current if change != change else change,
+            target,
+            unit,
+            direction,
+            due,
+            change if early or level == "goal" else NAN,
+            change * 5 / 3 if level == "goal" else NAN,
+            n,
+            *effect,
+            0.10 if unit == "percent" else NAN,
+            remarks,
+        )
 
     rows = [
-        row("G1", "not_yet_due", "demonstrated", (12345.6, 13728.3, 0.112, 0.254, 141, 0.091, 0.03, 0.155, 0.003, 0.008, 0.081), "real_assumed;smaller_than_target"),
+        row(
+            "G1",
+            "not_yet_due",
+            "demonstrated",
+            (12345.6, 13728.3, 0.112, 0.254, 141, 0.091, 0.03, 0.155, 0.003, 0.008, 0.081),
+            "reading_real_unstated;check_mild=pre_trend;smaller_than_target",
+        ),
         row("G2", "partly_met", "inconclusive", (187.3, 194.6, 0.039, 0.171, 141, 0.031, -0.016, 0.081, 0.2, 0.4, 0.068)),
-        row("G3", "not_met", "target_ruled_out", (98.1, 99.4, 0.013, 0.14, 133, 0.012, -0.01, 0.034, 0.27, 0.4, 0.031), "direction_assumed"),
+        row(
+            "G3",
+            "not_met",
+            "target_ruled_out",
+            (98.1, 99.4, 0.013, 0.14, 133, 0.012, -0.01, 0.034, 0.27, 0.4, 0.031),
+            "reading_direction_increase;zz_unknown",
+        ),
         row("P1", "met", "indicative", (41.2, 45.0, 0.093, 0.231, 28, 0.19, -0.21, 0.81, 0.21, NAN, 0.45)),
         row("P3", "not_met", "indicative", (0, 28, NAN, NAN, 140, 15.2, -1.1, 31.4, 0.07, NAN, NAN)),
         row("C2.2", "met", "descriptive", (0, 64, NAN, NAN, 64, NAN, NAN, NAN, NAN, NAN, NAN)),
         row("C3.1", "not_measurable", "not_assessed", (NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN)),
-    ]  # fmt: skip
-    moves = [(arm, a, b, n, n / total) for arm, total, cells in [
-        ("treated", 141, [("none", "none", 51), ("none", "indirect", 19), ("none", "direct", 6), ("indirect", "none", 3), ("indirect", "indirect", 16),
-                          ("indirect", "direct", 9), ("direct", "none", 2), ("direct", "indirect", 4), ("direct", "direct", 31)]),
-        ("comparison", 286, [("none", "none", 176), ("none", "indirect", 31), ("none", "direct", 5), ("indirect", "none", 9), ("indirect", "indirect", 24),
-                             ("indirect", "direct", 6), ("direct", "none", 6), ("direct", "indirect", 7), ("direct", "direct", 22)]),
-    ] for a, b, n in cells]  # fmt: skip
+    ]
+    moves = [
+        (arm, a, b, n, n / total)
+        for arm, total, cells in [
+            (
+                "treated",
+                141,
+                [
+                    ("none", "none", 51),
+                    ("none", "indirect", 19),
+                    ("none", "direct", 6),
+                    ("indirect", "none", 3),
+                    ("indirect", "indirect", 16),
+                    ("indirect", "direct", 9),
+                    ("direct", "none", 2),
+                    ("direct", "indirect", 4),
+                    ("direct", "direct", 31),
+                ],
+            ),
+            (
+                "comparison",
+                286,
+                [
+                    ("none", "none", 176),
+                    ("none", "indirect", 31),
+                    ("none", "direct", 5),
+                    ("indirect", "none", 9),
+                    ("indirect", "indirect", 24),
+                    ("indirect", "direct", 6),
+                    ("direct", "none", 6),
+                    ("direct", "indirect", 7),
+                    ("direct", "direct", 22),
+                ],
+            ),
+        ]
+        for a, b, n in cells
+    ]
     new = [("P3", "beneficiary", 140, 28, 12.8, 15.2, -1.1, 31.4, 7), ("P4", "beneficiary", 115, 45, 24.7, 20.3, 4.9, 35.7, 5)]
     return {
         "verdicts": _frame(columns, rows),
         "transitions": _frame("arm from to n share", moves),
-        "new_exporters": _frame("indicator population n_eligible gross expected net net_low net_high n_without_counterfactual", new),
+        "new_exporters": _frame(
+            "indicator population n_eligible gross expected net net_low net_high n_without_counterfactual", new
+        ),
     }
 
 
 def _execution() -> dict[str, pd.DataFrame]:
-    budget = [(c, s, b, b * share, share) for c, s, b, share in [
-        ("1", "mif", 111500, 1.02), ("1", "counterpart", 34600, 0.97), ("2", "mif", 800000, 0.91), ("2", "counterpart", 683600, 0.88),
-        ("total", "mif", 1000000, 0.93), ("total", "counterpart", 1000000, 0.9)]]  # fmt: skip
-    curve = [(f"{2003 + q // 4}-{3 * (q % 4) + 1:02d}-01", source, round(total / (1 + math.exp(-(q - 9) / 2))), 1 / (1 + math.exp(-(q - 9) / 2)))
-             for q in range(2, 17) for source, total in (("mif", 1e6), ("counterpart", 9e5))]  # fmt: skip
+    budget = [
+        (c, s, b, b * share, share)
+        for c, s, b, share in [
+            ("1", "mif", 111500, 1.02),
+            ("1", "counterpart", 34600, 0.97),
+            ("2", "mif", 800000, 0.91),
+            ("2", "counterpart", 683600, 0.88),
+            ("total", "mif", 1000000, 0.93),
+            ("total", "counterpart", 1000000, 0.9),
+        ]
+    ]
+    curve = [
+        (
+            f"{2003 + q // 4}-{3 * (q % 4) + 1:02d}-01",
+            source,
+            round(total / (1 + math.exp(-(q - 9) / 2))),
+            1 / (1 + math.exp(-(q - 9) / 2)),
+        )
+        for q in range(2, 17)
+        for source, total in (("mif", 1e6), ("counterpart", 9e5))
+    ]
     outputs = [
-        ("A001", "2", "Asistencia técnica en producción", "Technical assistance in production", "firms", 60, 64, 64 / 60, "2006-06-30", "2006-05-12", "done"),
+        (
+            "A001",
+            "2",
+            "Asistencia técnica en producción",
+            "Technical assistance in production",
+            "firms",
+            60,
+            64,
+            64 / 60,
+            "2006-06-30",
+            "2006-05-12",
+            "done",
+        ),
         ("A002", "2", "Misiones comerciales", "Trade missions", "missions", 12, 9, 0.75, "2006-06-30", None, "delayed"),
         ("A003", "4", HOSTILE, HOSTILE, "cases", 4, NAN, NAN, "2006-07-31", None, "pending"),
-    ]  # fmt: skip
+    ]
     return {
         "budget": _frame("component source budget_usd executed_usd share", budget),
         "disbursement": _frame("on source cumulative_usd share", curve),
         "outputs": _frame(
-            "activity_id component description_es description_en unit planned_qty actual_qty share planned_end actual_end status", outputs
+            "activity_id component description_es description_en unit planned_qty actual_qty share planned_end actual_end status",
+            outputs,
         ),
     }

@@ -121,13 +121,18 @@ def _execute(study, params: Path, place: Path, data: Path | None, timeout: int, 
         )  # fmt: skip
         watch = threading.Timer(timeout, child.kill)
         watch.start()
-        for line in child.stdout:
-            log.write(line)
-            if cells := _CELLS.search(line):
-                tick(study.study, int(cells[1]) / int(cells[2]))
-        code = child.wait()
-        late = not watch.is_alive()
-        watch.cancel()
+        try:
+            for line in child.stdout:
+                log.write(line)
+                if cells := _CELLS.search(line):
+                    tick(study.study, int(cells[1]) / int(cells[2]))
+            code = child.wait()
+            late = not watch.is_alive()
+        finally:  # a full disk must not leave the notebook running
+            watch.cancel()
+            child.kill()
+            child.stdout.close()
+            child.wait()
     if late:
         return 1, f"took more than {timeout} seconds and was stopped"
     return (0, "") if code == 0 and (place / "results.json").is_file() else _failure(notebook, place / "run.log")
@@ -153,7 +158,12 @@ def _swap(place: Path, target: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
     if target.exists():
         target.rename(old)
-    place.rename(target)
+    try:
+        place.rename(target)
+    except OSError:
+        if old.exists():
+            old.rename(target)
+        raise
     shutil.rmtree(old, ignore_errors=True)
     shutil.rmtree(target.with_name(f"{target.name}.failed"), ignore_errors=True)
 

@@ -7,11 +7,12 @@ failed, 1 anything else. Errors are one message on standard error, never a trace
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from pathlib import Path
 
 from . import __version__
-from .errors import DataError, PipevalError, UsageError
+from .errors import PipevalError, UsageError
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -111,7 +112,7 @@ def _knobs(settings: list[str], knobs: type) -> dict:
             raise UsageError(f"--set {setting}: unknown knob; {nearest(name, defaults)}")
         try:
             chosen[name] = type(defaults[name])(float(value))
-        except ValueError:
+        except (ValueError, OverflowError):
             raise UsageError(f"--set {setting}: a number must follow the equals sign") from None
     return chosen
 
@@ -119,7 +120,7 @@ def _knobs(settings: list[str], knobs: type) -> dict:
 def _dictionary(arguments: argparse.Namespace) -> int:
     from .data.schema import data_dictionary
 
-    if len(arguments.currency) != 3:
-        raise DataError(f"a currency has three letters; found {arguments.currency!r}")
+    if not re.fullmatch("[A-Za-z]{3}", arguments.currency):
+        raise UsageError(f"a currency has three letters; found {arguments.currency!r}")
     print(data_dictionary(arguments.currency), end="")
     return 0

@@ -17,8 +17,9 @@ import pandas as pd
 from .baseline.indicators import baseline_indicators
 from .baseline.response import response_table, response_test, sample_flow
 from .data.check import check
-from .data.load import drop_queries, load, require_clean
+from .data.load import load, require_clean
 from .data.measures import measures
+from .data.queries import settle_queries
 from .data.treatment import build_panel
 from .did.aggregate import aggregate
 from .did.estimate import as_share, at_reference, by_period, compared, estimate
@@ -83,7 +84,7 @@ def proved_data(study: Study):
     tables = load(study)
     faults = check(tables, study)
     require_clean(faults)
-    tables = drop_queries(tables, faults, study)
+    tables = settle_queries(tables, faults, study)
     summary = faults.groupby(["table", "rule", "kind"], as_index=False).size().rename(columns={"size": "n"})
     logframe = read_logframe(study.logframe, study.root)
     found = {
@@ -93,9 +94,15 @@ def proved_data(study: Study):
         "corrections": tables.corrections,
     }
     if study.calendar is not None:
-        found["calendar"] = due_dates(study.calendar, *(tables.frames.get(n) for n in ("ledger", "budget")))
+        found["calendar"] = due_dates(study.calendar, *(tables.frames.get(n) for n in ("ledger", "budget")), _plans_ready(tables))
     parts = {"tables": tables, "faults": faults, "measures": measures(tables, study), "logframe": logframe}
     return parts, found
+
+
+def _plans_ready(tables):
+    """The day on which the last coordination plan was done; none while one is missing."""
+    done = tables["milestones"].query("indicator_id == 'C1.1'")["done_on"] if "milestones" in tables else pd.Series(dtype="datetime64[s]")
+    return None if done.empty or done.isna().any() else done.max().date()
 
 
 def _indicator_table(logframe: LogFrame) -> pd.DataFrame:
@@ -124,21 +131,31 @@ def control_group(data: Stage, start: Stage, study: Study):
     sample = match_controls(panel, study)
     columns = [*dict.fromkeys((*study.match.covariates, *study.match.exact))]
     history = [c for c in panel.firms if c.startswith("growth_") and panel.firms[c].notna().any()]
-    pieces = []
-    for kind, names in (("level", columns), ("change", history)):
-        if names:
-            known = panel.firms.dropna(subset=names) if kind == "level" else panel.firms
-            pieces += [balance_table(known[known[n].notna()], sample, [n]).assign(kind=kind) for n in names]
+    balance = [_balance(panel.firms, sample, study, n).assign(kind=kind) for kind, names in (("level", columns), ("change", history)) for n in names]
     treated = np.isfinite(panel.firms["cohort"]).reindex(sample.scores.index)
     tables = {
         "pool": pool_table(panel, everyone.firms),
         "match_summary": match_summary(sample),
         "unmatched": sample.unmatched.groupby(["role", "reason"], as_index=False).size().rename(columns={"size": "n"}),
         "propensity": sample.propensity,
-        "balance": pd.concat(pieces, ignore_index=True),
+        "balance": pd.concat(balance, ignore_index=True),
         "overlap": overlap_table(sample.scores, treated, sample.weights),
     }
     return {"panel": panel, "sample": sample}, tables
+
+
+def _balance(firms: pd.DataFrame, sample, study: Study, column: str) -> pd.DataFrame:
+    """One column's balance: before, in the matched sample, and on the common support with controls at the odds of their score."""
+    known = firms[firms[column].notna()]
+    matched = balance_table(known, sample, [column])
+    if not study.did.covariates:
+        return matched
+    score = sample.scores.reindex(known.index)
+    treated = np.isfinite(known["cohort"])
+    inside = score.between(max(score[treated].min(), score[~treated].min()), min(score[treated].max(), score[~treated].max()))
+    odds = (score / (1 - score)).where(~treated, 1.0).where(inside, 0.0)
+    weighted = balance_table(known.assign(cohort=known["cohort"].where(treated, np.inf)), odds, [column])
+    return pd.concat([matched, weighted[weighted["sample"] == "after"].assign(sample="weighted")])
 
 
 @_stage
@@ -183,7 +200,7 @@ def effects(data: Stage, start: Stage, group: Stage, power: Stage, study: Study)
         "att_by_cohort": _stacked({k: _terms(aggregate(e, "cohort")) for k, e in kept.items()}),
         "att_by_period": _stacked({k: _terms(by_period(e)) for k, e in cells.items() if e is not None}),
         "event_study": _stacked({k: _event_study(e, study) for k, e in kept.items()}),
-        "pretrend": _pretrends(cells, study),
+        "pretrend": _pretrends(cells, _primary_outcomes(data["logframe"], study)),
         "trends": _trends(panel, sample, study),
         "response_test": response_test(panel, study.outcomes[0].id, study.baseline.year),
     }
@@ -228,7 +245,9 @@ def _group_of(data: Stage, study: Study, definition: str):
 
 
 def _primary_outcomes(logframe: LogFrame, study: Study) -> list[str]:
-    return [i.effect for i in logframe.indicators if i.id in study.verdicts.primary and i.effect]
+    """The outcomes behind the primary indicators; the study's first outcome where none is named."""
+    named = [i.effect for i in logframe.indicators if i.id in study.verdicts.primary and i.effect]
+    return list(dict.fromkeys(named)) or [study.outcomes[0].id]
 
 
 def _effect_row(definition: str, design: str, outcome, cells, study: Study) -> dict:
@@ -259,8 +278,7 @@ def _stacked(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
     return pd.concat(pieces, ignore_index=True) if pieces else pd.DataFrame(columns=["outcome"])
 
 
-def _pretrends(cells: dict, study: Study) -> pd.DataFrame:
-    primary = {o.id for o in study.outcomes[:3]}
+def _pretrends(cells: dict, primary: list[str]) -> pd.DataFrame:
     rows = []
     for key, found in cells.items():
         if found is None or "weight_treated" not in found.table:
@@ -324,7 +342,8 @@ def _flow(data: Stage, start: Stage, panel, sample, analysed: pd.Index, study: S
 @_stage
 def robustness(data: Stage, start: Stage, group: Stage, found: Stage, study: Study):
     """How far the answer depends on choices, and whether what it rests on holds."""
-    grid = robustness_grid(group["panel"], group["sample"], study)
+    primary = _primary_outcomes(data["logframe"], study)
+    grid = robustness_grid(group["panel"], group["sample"], study, primary)
     before = {"balance": group["balance"], "robustness": grid} | {n: found[n] for n in ("pretrend", "response_test")}
     checks = design_checks(group["panel"], group["sample"], study, before, start["everyone"])
     return {}, {"robustness": grid, "design_checks": checks, "twfe": two_way_table(group["panel"], study)}
@@ -336,7 +355,7 @@ def programme(data: Stage, study: Study):
     tables, found = data["tables"], {}
     if "budget" in tables and "ledger" in tables:
         found["budget"] = budget_table(tables["budget"], tables["ledger"], study.as_of)
-        found["disbursement"] = disbursement_path(tables["ledger"], tables["budget"])
+        found["disbursement"] = disbursement_path(tables["ledger"], tables["budget"], study.as_of)
     if "activities" in tables:
         found["outputs"] = outputs_table(tables["activities"], study.as_of)
     return {}, found

@@ -20,7 +20,7 @@ from .money import series_values
 from .treatment import classify_size
 
 ACTIONS = {
-    "type": "write a number, a date (year-month-day) or 0/1 as the data dictionary says; declare data.decimal and data.separator",
+    "type": "write a number (no thousands separators), a date (year-month-day) or 0/1 as the data dictionary says; declare data.decimal and data.separator",
     "unknown_code": "use one of the codes of the data dictionary, or map yours under data.codes",
     "needed": "fill the cell; the table cannot be used without it",
     "missing_column": "add the column, or map your own name for it under data.columns",
@@ -64,7 +64,7 @@ def check(tables: Tables, study: Study) -> pd.DataFrame:
         for name, table, column, rows in rule(tables, study):
             found.append(_faults(name, table, column, rows))
     faults = pd.concat([f for f in found if len(f)], ignore_index=True) if any(map(len, found)) else tables.faults.copy()
-    faults = faults.drop_duplicates(["table", "row", "column", "rule"])
+    faults = faults.drop_duplicates(["table", "row", "column", "rule"]).assign(firm_id=lambda f: f["firm_id"].fillna(""))
     faults["action"] = faults["rule"].map(ACTIONS)
     order = faults["kind"].map({"blocking": 0, "query": 1})
     return faults.assign(_k=order).sort_values(["_k", "firm_id", "table", "row", "column"]).drop(columns="_k").reset_index(drop=True)
@@ -114,7 +114,9 @@ def units(tables: Tables, study: Study) -> Found:
     branch = rows["firm_id"].map(tables["enterprises"].drop_duplicates("firm_id").set_index("firm_id")["branch"])
     peers = per_worker.groupby(branch.fillna("")).transform("median")
     off = ((size - own).abs() > 1.7) | ((years < 3) & ((per_worker - peers).abs() > 2))
-    yield "unit_error", "survey", column, rows[off]
+    cur = study.programme.currency.lower()
+    for name in ("sales", "domestic_sales", "export_direct", "export_indirect"):  # one answer has one unit
+        yield "unit_error", "survey", f"{name}_k{cur}", rows[off & (rows[f"{name}_k{cur}"] > 0)]
 
 
 def export_currency(tables: Tables, study: Study) -> Found:
@@ -157,7 +159,7 @@ def years(tables: Tables, study: Study) -> Found:
 
 
 def duplicate_firms(tables: Tables, study: Study) -> Found:
-    """A firm whose place, branch and figures of at least two years repeat another's; the one listed later is questioned."""
+    """A firm whose place, branch and figures of most years, at least two, repeat another's; the one listed later is questioned."""
     firms, rows = tables["enterprises"], _answers(tables)
     column = f"sales_k{study.programme.currency.lower()}"
     rows = rows[rows[column] > 0].merge(
@@ -167,8 +169,8 @@ def duplicate_firms(tables: Tables, study: Study) -> Found:
     pairs = rows[["firm_id", column, *same]].merge(rows[["firm_id", column, *same]], on=same, suffixes=("", "_other"))
     pairs = pairs[pairs["firm_id"] > pairs["firm_id_other"]]
     alike = np.log(pairs[column] / pairs[f"{column}_other"]).abs() < 0.01
-    twice = pairs[alike].groupby(["firm_id", "firm_id_other"]).size()
-    suspects = {a for (a, _), n in twice.items() if n >= 2}
+    years = alike.groupby([pairs["firm_id"], pairs["firm_id_other"]]).agg(["sum", "mean"])
+    suspects = years.index[(years["sum"] >= 2) & (years["mean"] > 0.5)].get_level_values("firm_id")
     yield "duplicate_firm", "enterprises", "firm_id", firms[firms["firm_id"].isin(suspects)]
 
 

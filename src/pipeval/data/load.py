@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ..errors import DataError, some
+from ..errors import DataError, UsageError, some
 from ..study.files import inside, nearest
 from ..study.specs import Study
 from .contract import TABLES
@@ -74,7 +74,10 @@ def load(study: Study) -> Tables:
     ------
     DataError
         When a file cannot be read at all, or a table without which nothing runs is missing.
+    UsageError
+        When params map a table or column that the contract does not know.
     """
+    _names_known(study)
     folder = Path(study.data.folder)
     if not folder.is_dir():
         raise DataError(f"the data folder {study.data.folder} does not exist; correct data.folder or give --data")
@@ -89,12 +92,13 @@ def load(study: Study) -> Tables:
     missing = [name for name in MINIMUM if name not in frames]
     if missing:
         raise DataError(f"an evaluation needs the tables {', '.join(MINIMUM)}; {', '.join(missing)} not found in {folder}")
-    corrected = _correct(frames, faults)
-    masked = {name: _mask(frames, name, study) for name in list(frames)}
+    masked = {"corrections": _mask(frames, "corrections", study)} if "corrections" in frames else {}
+    corrected = _correct(frames, study, faults)
+    masked |= {name: _mask(frames, name, study) for name in list(frames) if name != "corrections"}
     return Tables(
         frames=frames,
         gaps=tuple(n for n in TABLES if n not in frames and n != "corrections"),
-        faults=_fault_frame(faults),
+        faults=_fault_frame([f for f in faults if f["row"] == 1 or f["row"] in frames[f["table"]].index]),
         corrections=corrected,
         masked={n: k for n, k in masked.items() if k},
         inputs=inputs,
@@ -105,11 +109,23 @@ def _fault_frame(faults: list[dict]) -> pd.DataFrame:
     return pd.DataFrame(faults, columns=FAULT_COLUMNS)
 
 
+def _names_known(study: Study) -> None:
+    """Refuse a mapping of what does not exist: it would be passed over in silence."""
+    for section, mapped in (("files", study.data.files), ("columns", study.data.columns), ("codes", study.data.codes)):
+        for name, columns in mapped.items():
+            if name not in TABLES:
+                raise UsageError(f"data.{section}: there is no table '{name}'; {nearest(name, TABLES)}")
+            known = [*TABLES[name].named(study.programme.currency), *study.data.extra.get(name, {})]
+            for column in columns if section != "files" else ():
+                if column not in known:
+                    raise UsageError(f"data.{section}.{name}: there is no column '{column}'; {nearest(column, known)}")
+
+
 def _locate(folder: Path, name: str, study: Study) -> tuple[Path, str | None] | None:
     """The file, and sheet, that holds a table: as params say, or <table>.<extension> in the data folder."""
     named = study.data.files.get(name)
     if named is None:
-        found = (folder / f"{name}{suffix}" for suffix in SUFFIXES)
+        found = (inside(folder, f"{name}{suffix}") for suffix in SUFFIXES)
         return next(((path, None) for path in found if path.is_file()), None)
     file, _, sheet = named.partition("::")
     path = inside(folder, file)
@@ -121,84 +137,109 @@ def _locate(folder: Path, name: str, study: Study) -> tuple[Path, str | None] | 
 
 def conform(frame: pd.DataFrame, table: Table, study: Study, faults: list[dict]) -> pd.DataFrame:
     """A raw frame as the contract has it; what does not fit is appended to `faults` and becomes missing."""
+    extra = study.data.extra.get(table.name, {})
     columns = table.named(study.programme.currency)
-    columns |= {n: Column(n, "num", label.get("en", n), "") for n, label in study.data.extra.get(table.name, {}).items()}
-    yours = study.data.columns.get(table.name, {})
-    frame = frame.rename(columns={v: k for k, v in yours.items()})
+    columns |= {n: Column(n, "num", label.get("en", n), "") for n, label in extra.items()}
+    frame = _renamed(frame, table, study)
     spare = [c for c in frame.columns if c not in columns]
-    proved = {}
+    codes = study.data.codes.get(table.name, {})
+    proved, wrong = {}, {}
+    for name, column in columns.items():
+        raw = frame[name] if name in frame.columns else pd.Series(None, index=frame.index, dtype=object)
+        proved[name], wrong[name] = prove(raw, column, study.data, codes.get(name, {}))
+    firm = (proved["firm_id"] if "firm_id" in proved else pd.Series("", index=frame.index)).fillna("")
     for name, column in columns.items():
         if name not in frame.columns:
-            _absent(table, name, column, spare, faults)
-            frame[name] = None
-        proved[name], bad = prove(frame[name], column, study.data, study.data.codes.get(table.name, {}).get(name, {}))
-        firm = frame["firm_id"] if "firm_id" in frame.columns else pd.Series("", index=frame.index)
+            _absent(table, name, spare, faults, needed=column.needed or name in extra)
+            continue
         rule = "unknown_code" if column.codes else "type"
-        faults += [_cell(table, row, firm, name, rule, "blocking", frame.at[row, name]) for row in frame.index[bad]]
-        if column.needed and name in frame.columns:
-            empty = frame.index[proved[name].isna() & ~bad]
-            faults += [_cell(table, row, firm, name, "needed", "blocking", "") for row in empty]
-        for row in frame.index[_outside(proved[name], column)]:
-            faults.append(_cell(table, row, firm, name, "range", "query", proved[name][row]))
+        bad = wrong[name]
+        faults += [_cell(table, row, firm, name, rule, "blocking", _with_hint(frame.at[row, name], column)) for row in frame.index[bad]]
+        if column.needed:
+            faults += [_cell(table, row, firm, name, "needed", "blocking", "") for row in frame.index[proved[name].isna() & ~bad]]
+        kind = "blocking" if name in table.key else "query"
+        outside = frame.index[_outside(proved[name], column)]
+        faults += [_cell(table, row, firm, name, "range", kind, proved[name][row]) for row in outside]
     return pd.DataFrame(proved, index=frame.index)
 
 
+def _renamed(frame: pd.DataFrame, table: Table, study: Study) -> pd.DataFrame:
+    """The frame with the user's own column names exchanged for the contract's."""
+    yours = study.data.columns.get(table.name, {})
+    for name, own in yours.items():
+        if own not in frame.columns:
+            raise DataError(f"params say that {table.name}.{name} is the column '{own}', which the file lacks; {nearest(own, frame.columns)}")
+    taken = [name for name, own in yours.items() if name in frame.columns and name != own and name not in yours.values()]
+    return frame.drop(columns=taken).rename(columns={own: name for name, own in yours.items()})
+
+
+def _with_hint(value, column: Column):
+    """A wrong cell as it is shown; beside an unknown code, the nearest one."""
+    close = nearest(value, column.codes) if column.codes else ""
+    return f"{value}; {close}" if close.startswith("did you mean") else value
+
+
 def _outside(values: pd.Series, column: Column) -> pd.Series:
-    outside = pd.Series(False, index=values.index)
-    if column.low is not None:
-        outside |= values < column.low
-    if column.high is not None:
-        outside |= values > column.high
-    return outside
+    low = values < column.low if column.low is not None else pd.Series(False, index=values.index)
+    return low | (values > column.high) if column.high is not None else low
 
 
 def _cell(table: Table, row: int, firm: pd.Series, column: str, rule: str, kind: str, value) -> dict:
     return dict(table=table.name, row=row, firm_id=str(firm.get(row, "")), column=column, rule=rule, kind=kind, value=value)
 
 
-def _absent(table: Table, name: str, column: Column, spare: list[str], faults: list[dict]) -> None:
+def _absent(table: Table, name: str, spare: list[str], faults: list[dict], needed: bool) -> None:
     """A column that is not there: a fault when it is needed, a query when another looks like it, else nothing."""
-    close = nearest(name, spare)
-    if column.needed or close.startswith("did you mean"):
-        kind = "blocking" if column.needed else "query"
+    close = nearest(name, spare) if spare else "no column of the file looks like it"
+    if needed or close.startswith("did you mean"):
+        kind = "blocking" if needed else "query"
         faults.append(dict(table=table.name, row=1, firm_id="", column=name, rule="missing_column", kind=kind, value=close))
 
 
-def _correct(frames: dict[str, pd.DataFrame], faults: list[dict]) -> pd.DataFrame:
+def _correct(frames: dict[str, pd.DataFrame], study: Study, faults: list[dict]) -> pd.DataFrame:
     """Apply the agreed corrections in place of the old values; a correction that does not fit is a query."""
     wanted = frames.get("corrections")
     if wanted is None:
         return pd.DataFrame()
     applied = []
     for number, c in wanted.iterrows():
-        target = frames.get(c["table"])
-        row = None if target is None or c["column"] not in target.columns else _keyed(target, TABLES[c["table"]], c["key"])
-        if row is None or not _same(target.at[row, c["column"]], c["old"]):
+        place = _place(frames, c, study)
+        if place is None:
             where = dict(table="corrections", row=number, firm_id=str(c["key"]).split("|")[0])
             faults.append(where | dict(column=c["column"], rule="correction_unfit", kind="query", value=c["old"]))
             continue
-        old = target[c["column"]]
-        new = float(c["new"]) if pd.api.types.is_float_dtype(old) else pd.Series([c["new"]]).astype(old.dtype)[0]
-        target.loc[row, c["column"]] = new
+        row, column = place
+        target = frames[c["table"]]
+        target[c["column"]] = target[c["column"]].mask(target.index == row, _as_kind([c["new"]], column, study).iloc[0])
+        questioned = dict(table=c["table"], row=row, column=c["column"], rule="range")
+        faults[:] = [f for f in faults if not questioned.items() <= f.items()]
         applied.append(c)
     return pd.DataFrame(applied, columns=wanted.columns)
 
 
-def _keyed(frame: pd.DataFrame, table: Table, key: str) -> int | None:
-    parts = str(key).split("|")
-    if len(parts) != len(table.key):
+def _place(frames: dict[str, pd.DataFrame], c: pd.Series, study: Study) -> tuple[int, Column] | None:
+    """The row and column that a correction names; none when it names no row, or the old or the new value does not fit."""
+    if c["table"] not in frames:
+        return None
+    table, frame = TABLES[c["table"]], frames[c["table"]]
+    columns, parts = table.named(study.programme.currency), str(c["key"]).split("|")
+    if c["column"] not in columns or len(parts) != len(table.key):
         return None
     hit = pd.Series(True, index=frame.index)
-    for column, part in zip(table.key, parts, strict=True):
-        hit &= frame[column].map(lambda v, part=part: _same(v, part))
-    return frame.index[hit][0] if hit.sum() == 1 else None
+    for name, part in zip(table.key, parts, strict=True):
+        hit &= frame[name] == _as_kind([part], columns[name], study).iloc[0]
+    column = columns[c["column"]]
+    values = _as_kind([c["old"], c["new"]], column, study)
+    fits = values.isna().to_list() == [pd.isna(c["old"]), pd.isna(c["new"])] and not _outside(values.iloc[1:], column).any()
+    if hit.sum() != 1 or not fits:
+        return None
+    found = frame.loc[hit, c["column"]].iloc[0]
+    same = found == values.iloc[0] or (pd.isna(found) and pd.isna(values.iloc[0]))
+    return (frame.index[hit][0], column) if same else None
 
 
-def _same(found, written: str) -> bool:
-    if isinstance(found, float) or hasattr(found, "dtype"):
-        number = pd.to_numeric(written, errors="coerce")
-        return (pd.isna(found) and pd.isna(written)) or bool(number == found)
-    return str(found)[: len(str(written))] == str(written) if isinstance(found, pd.Timestamp) else str(found) == str(written)
+def _as_kind(texts: list[str | None], column: Column, study: Study) -> pd.Series:
+    return prove(pd.Series(texts, dtype=object), column, study.data, {})[0]
 
 
 def _mask(frames: dict[str, pd.DataFrame], name: str, study: Study) -> int:
@@ -217,30 +258,6 @@ def _mask(frames: dict[str, pd.DataFrame], name: str, study: Study) -> int:
             frame[name_] = frame[name_].mask(frame[name_] > as_of)
     frames[name] = frame
     return int(unknown.sum())
-
-
-def drop_queries(tables: Tables, faults: pd.DataFrame, study: Study) -> Tables:
-    """What params say of queries: keep the values, set the questioned cells missing, or leave the firms out."""
-    queries = faults[(faults["kind"] == "query") & (faults["row"] > 1)]
-    if study.queries == "keep" or queries.empty:
-        return tables
-    if study.queries == "set_missing":
-        frames = {}
-        for name, rows in queries.groupby("table"):
-            frame = tables[name].copy()
-            for row, column in zip(rows["row"], rows["column"], strict=True):
-                optional = column in frame and not TABLES[name].named(study.programme.currency).get(column, _FREE).needed
-                if optional and row in frame.index:
-                    frame.loc[row, column] = None
-            frames[name] = frame
-        return tables.with_frames(frames)
-    firms = sorted(set(queries["firm_id"]) & set(tables["enterprises"]["firm_id"]))
-    frames = {n: f[~f["firm_id"].isin(firms)] for n, f in tables.frames.items() if "firm_id" in f}
-    gone = pd.DataFrame({"firm_id": firms, "stage": "queries", "reason": "query_dropped"})
-    return replace(tables.with_frames(frames), dropped=gone)
-
-
-_FREE = Column("", "num", "", "")
 
 
 def require_clean(faults: pd.DataFrame) -> None:

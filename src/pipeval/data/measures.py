@@ -60,7 +60,7 @@ def measures(tables: Tables, study: Study) -> Measures:
 
 def _nominal(rows: pd.DataFrame, study: Study) -> tuple[pd.DataFrame, tuple[Note, ...]]:
     cur = study.programme.currency.lower()
-    part = rows["months_covered"].between(1, 11)
+    part = rows["months_covered"].between(0, 12, inclusive="neither")
     year = (12 / rows["months_covered"]).where(part, 1.0)
     answered = rows["response"].isin(ANSWERED)
     flow = {
@@ -129,7 +129,7 @@ def _constant(nominal: pd.DataFrame, tables: Tables, study: Study) -> pd.DataFra
 
 
 def _dollars(nominal: pd.DataFrame, rows: pd.DataFrame, tables: Tables, study: Study) -> pd.Series:
-    """Direct exports in US$ at the annual average rate: as reported, else converted."""
+    """Direct exports in US$ at the annual average rate: converted from national money, else as reported."""
     reported = rows["export_direct_usd"].reindex(nominal.index).where(nominal["sales"].notna())
     if study.money.fx is None or "series" not in tables:
         return reported

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import DataError, DesignError, some
+from ..study.files import nearest
 
 NEVER = np.inf
 """The cohort of a firm that is never treated, so that "untreated in t" is `cohort > t` without a special case."""
@@ -45,7 +46,10 @@ class Panel:
     ledger: pd.DataFrame = None
 
     def __post_init__(self):
-        firms, outcomes = self.firms.sort_index(), self.outcomes.sort_index()
+        _present(self.firms, ["cohort"])
+        if self.outcomes.index.nlevels != 2:
+            raise DataError("outcomes are indexed by firm_id and period; Panel.from_frame builds that from columns")
+        firms, outcomes = self.firms.sort_index().rename_axis("firm_id"), self.outcomes.sort_index().rename_axis(["firm_id", "period"])
         if self.ledger is None:
             object.__setattr__(self, "ledger", pd.DataFrame(columns=["firm_id", "stage", "reason"]))
         _unique(firms.index, "firm", "firms")
@@ -56,13 +60,16 @@ class Panel:
         cohort = firms["cohort"].to_numpy(float)
         if np.isnan(cohort).any():
             raise DataError(f"cohort must be a period or NEVER; missing for {some(firms.index[np.isnan(cohort)])}")
-        values = outcomes.to_numpy(float)
+        odd = np.isneginf(cohort) | (np.isfinite(cohort) & (cohort != np.round(cohort)))
+        if odd.any():
+            raise DataError(f"cohort must be a whole period or NEVER; it is not for {some(firms.index[odd])}")
+        values = np.column_stack([_numbers(outcomes[c], c) for c in outcomes] or [np.empty(len(outcomes))])
         if np.isinf(values).any():
             row, col = np.argwhere(np.isinf(values))[0]
             count = int(np.isinf(values).sum())
             raise DataError(
-                f"outcomes must be finite or missing; {count} infinite value(s), the first in column "
-                f"'{outcomes.columns[col]}' of firm-period {outcomes.index[row]}: a logarithm of zero? set it missing"
+                f"outcomes must be finite or missing; {count} infinite value(s) in column '{outcomes.columns[col]}', the first of "
+                f"firm-period {tuple(outcomes.index[row])}: a logarithm of zero? Set it missing, or use a scale that holds zeros"
             )
         object.__setattr__(self, "firms", firms.assign(cohort=cohort))
         object.__setattr__(self, "outcomes", outcomes.astype(float))
@@ -160,7 +167,11 @@ class Panel:
 def _present(frame: pd.DataFrame, names: Sequence[str]) -> None:
     missing = [n for n in names if n not in frame.columns]
     if missing:
-        raise DataError(f"the frame needs the columns {missing}; it has {list(map(str, frame.columns))}")
+        near = nearest(missing[0], frame.columns)
+        raise DataError(f"the frame needs {some(missing, 'column')} that it lacks; for '{missing[0]}', {near}")
+    twice = [n for n in names if list(frame.columns).count(n) > 1]
+    if twice:
+        raise DataError(f"each column stands once; the frame repeats {some(dict.fromkeys(twice), 'column')}. Rename or remove one")
 
 
 def _unique(index: pd.Index, what: str, where: str) -> None:
@@ -170,26 +181,34 @@ def _unique(index: pd.Index, what: str, where: str) -> None:
 
 
 def _numbers(column: pd.Series, name: str) -> np.ndarray:
+    if isinstance(column.dtype, np.dtype) and column.dtype.kind in "fiu":
+        return column.to_numpy(float)
     numbers = pd.to_numeric(column.astype(object), errors="coerce").astype(float)
     text = column.notna() & numbers.isna()
     if text.any():
-        raise DataError(f"column '{name}' must hold numbers; found {some(column[text].unique(), 'other value')}")
+        found = some(column[text].unique(), "other value")
+        raise DataError(f"column '{name}' must hold numbers; found {found} in {int(text.sum())} row(s). Correct them or set them missing")
     return numbers.to_numpy()
 
 
+def _years(column: pd.Series) -> pd.Series:
+    """Dates as their years, anything else as it is."""
+    if isinstance(column.dtype, np.dtype) and column.dtype.kind in "fiu":
+        return column
+    return column.astype(object).map(lambda value: getattr(value, "year", value))
+
+
 def _whole_periods(column: pd.Series, name: str) -> np.ndarray:
-    if pd.api.types.is_datetime64_any_dtype(column):
-        column = column.dt.year
-    numbers = _numbers(column, name)
-    if np.isnan(numbers).any() or (numbers != np.round(numbers)).any():
-        raise DataError(f"period column '{name}' must hold whole numbers or dates; number the periods 1, 2, …")
+    numbers = _numbers(_years(column), name)
+    odd = ~np.isfinite(numbers) | (numbers != np.round(numbers))
+    if odd.any():
+        found = some(column.astype(object).fillna("missing")[odd], "other row")
+        raise DataError(f"period column '{name}' must hold whole numbers or dates; found {found}. Number the periods 1, 2, …")
     return numbers.astype(int)
 
 
 def _cohort(column: pd.Series, name: str) -> pd.Series:
-    if pd.api.types.is_datetime64_any_dtype(column):
-        column = column.dt.year
-    numbers = pd.Series(_numbers(column, name), index=column.index)
+    numbers = pd.Series(_numbers(_years(column), name), index=column.index)
     numbers = numbers.mask(numbers.isna() | numbers.isin(_NEVER_CODES), NEVER)
     by_firm = numbers.groupby(level=0)
     varying = by_firm.nunique()
@@ -210,5 +229,8 @@ def _covariate(column: pd.Series, name: str, base_period: int | None) -> pd.Seri
                 f"covariate '{name}' varies within {some(varying.index[varying > 1])}; give base_period, the period "
                 "before treatment at which it is read"
             )
+        periods = column.index.get_level_values("period")
+        if base_period not in periods:
+            raise DataError(f"covariate '{name}' is read at base_period {base_period}, which the frame lacks; it has {periods.min()}–{periods.max()}")
         return column.xs(base_period, level="period").reindex(varying.index)
     return by_firm.first()

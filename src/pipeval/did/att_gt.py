@@ -12,7 +12,7 @@ from ..errors import DesignError, EstimationError, Note, some, warn
 from ..study.specs import DidSpec
 from .covariates import Covariates, cell_columns, covariates, explain
 from .effects import Effects, effects_from
-from .kernel import CellError, two_by_two
+from .kernel import CellError, logit, score_columns, two_by_two
 
 PLAIN = DidSpec()
 
@@ -215,7 +215,7 @@ def _run(cells, y, periods, cohort, cov: Covariates, weigh, spec: DidSpec) -> li
     column = {int(p): j for j, p in enumerate(periods)}
     seen = ~np.isnan(y)
     usable = {g: (w > 0) & ~cov.missing for g, w in weigh.items()}
-    out = []
+    out, fits = [], {}
     for cell in cells:
         j, b = column[cell.period], column[cell.base_period]
         own = cohort == cell.cohort
@@ -229,19 +229,20 @@ def _run(cells, y, periods, cohort, cov: Covariates, weigh, spec: DidSpec) -> li
         elif d.all():
             out.append((cell, "no_comparison"))
         else:
-            out.append(_estimated(cell, y[rows, j] - y[rows, b], rows, d, w, cov, spec.method))
+            out.append(_estimated(cell, y[rows, j] - y[rows, b], rows, d, w, cov, spec.method, fits))
     return out
 
 
-def _estimated(cell: Cell, dy, rows, d, w, cov: Covariates, method: str) -> tuple:
-    outside, names = {}, ["constant"]
+def _estimated(cell: Cell, dy, rows, d, w, cov: Covariates, method: str, fits: dict) -> tuple:
+    """One cell's entry of `_run`; `fits` keeps what cells of the same firms share: covariate columns and logit."""
+    names, key = ["constant"], (cell.cohort, rows.tobytes())
     try:
-        if cov.names or cov.levels:
+        if key not in fits:
             stay, x, names, outside = cell_columns(cov, rows, d)
-            dy, rows, d, w = dy[stay], rows[stay], d[stay], w[stay]
-        else:
-            x = np.ones((len(rows), 1))
-        att, psi = two_by_two(dy, d, x, w, method)
+            fits[key] = stay, x, names, outside, logit(d[stay], score_columns(x, method), w[stay])
+        stay, x, names, outside, score = fits[key]
+        dy, rows, d, w = dy[stay], rows[stay], d[stay], w[stay]
+        att, psi = two_by_two(dy, d, x, w, method, score)
     except CellError as error:
         raise explain(error, names, str(cell)) from None
     except EstimationError as error:

@@ -26,7 +26,12 @@ class CellError(Exception):
 
 
 def two_by_two(
-    dy: np.ndarray, d: np.ndarray, x: np.ndarray, w: np.ndarray, method: Literal["dr", "ipw", "reg"] = "dr"
+    dy: np.ndarray,
+    d: np.ndarray,
+    x: np.ndarray,
+    w: np.ndarray,
+    method: Literal["dr", "ipw", "reg"] = "dr",
+    score: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> tuple[float, np.ndarray]:
     """The effect on the treated in one cell and each firm's influence on it.
 
@@ -40,6 +45,8 @@ def two_by_two(
         Change of the outcome, treated (0/1), positive weights.
     x : array (n, k)
         Covariates, the first column ones.
+    score : pair of arrays, optional
+        What `logit` returns for the same d, x, w, where cells of the same firms share it.
 
     Returns
     -------
@@ -69,8 +76,8 @@ def two_by_two(
     """
     n = len(dy)
     control = w * (1 - d)
-    score_x = x if method != "reg" else x[:, :1]
-    ps, score_psi = logit(d, score_x, w)
+    score_x = score_columns(x, method)
+    ps, score_psi = logit(d, score_x, w) if score is None else score
     w_treated, w_control = w * d, control * ps / (1 - ps)
     if method == "ipw":
         residual, ols_psi = dy, np.zeros((n, x.shape[1]))
@@ -87,6 +94,11 @@ def two_by_two(
     psi = w_treated * (residual - eta_treated) / sum_treated - off_control / sum_control
     psi = psi - score_psi @ (off_control @ score_x) / sum_control - ols_psi @ gap
     return float(eta_treated - eta_control), psi
+
+
+def score_columns(x: np.ndarray, method: str) -> np.ndarray:
+    """The columns of the logit: all, or for `reg` the constant alone."""
+    return x[:, :1] if method == "reg" else x
 
 
 def least_squares(y: np.ndarray, x: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

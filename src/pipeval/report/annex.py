@@ -7,14 +7,24 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeval.report.bundle import Bundle, spreadsheet_safe
-from pipeval.report.tables import outcome_label, read_layout
-from pipeval.report.text import Text
+from .bundle import Bundle, spreadsheet_safe
+from .tables import covariate_label, outcome_label, read_layout
+from .text import Text
 
 _FORMATS = {
-    "int": "#,##0", "year": "0", "dec1": "#,##0.0", "dec2": "#,##0.00", "dec3": "#,##0.000", "pct": "0.0%", "points": "0.000",
-    "p": "0.000", "money": "#,##0", "num": "General", "effect": "0.0000", "by_unit": "General",
-}  # fmt: skip
+    "int": "#,##0",
+    "year": "0",
+    "dec1": "#,##0.0",
+    "dec2": "#,##0.00",
+    "dec3": "#,##0.000",
+    "pct": "0.0%",
+    "points": "0.000",
+    "p": "0.000",
+    "money": "#,##0",
+    "num": "General",
+    "effect": "0.0%",
+    "by_unit": "General",
+}
 
 
 def annex(bundle: Bundle, text: Text, path: Path) -> Path:
@@ -46,7 +56,10 @@ def _sheet(sheet, frame: pd.DataFrame, name: str, bundle: Bundle, text: Text) ->
     kinds = read_layout().kinds
     formats = [_FORMATS.get(kinds.get(c, "num"), "General") for c in frame.columns]
     shown = [frame[c].map(lambda v, c=c: _value(v, c, kinds.get(c, "num"), bundle, text)) for c in frame.columns]
-    widths = [min(48, max([len(text.heading(c, name)), *(len(str(v)) for v in column)]) + 2) for c, column in zip(frame.columns, shown, strict=True)]
+    widths = [
+        min(48, max([len(text.heading(c, name)), *(len(str(v)) for v in column)]) + 2)
+        for c, column in zip(frame.columns, shown, strict=True)
+    ]
     _heading(sheet, [text.heading(c, name) for c in frame.columns], widths)
     for row in zip(*shown, strict=True):
         sheet.append(list(row))
@@ -76,6 +89,14 @@ def _value(value, column: str, kind: str, bundle: Bundle, text: Text):
     if value is None or value != value:
         return None
     if isinstance(value, str):
-        word = outcome_label(value, bundle, text.language) if kind == "outcome" else text.label(column, value) if kind in ("code", "light") else value
+        if column == "covariate":
+            return spreadsheet_safe(covariate_label(value, bundle, text))
+        word = (
+            outcome_label(value, bundle, text.language)
+            if kind == "outcome"
+            else text.label(column, value)
+            if kind in ("code", "light")
+            else value
+        )
         return spreadsheet_safe(word)
     return value

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from pipeval.errors import DataError, Note
+from ..errors import DataError, Note
 
 SCHEMA_VERSION = "1.0"
 

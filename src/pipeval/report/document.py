@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeval.report.bundle import Bundle
-from pipeval.report.sentences import SENTENCES, note_lines, programme_name, verdict_paragraphs
-from pipeval.report.tables import printed_table, read_layout
-from pipeval.report.text import Text, escape
-
+from .bundle import Bundle
+from .sentences import SENTENCES, note_lines, programme_name, verdict_paragraphs
+from .tables import printed_table, read_layout
+from .text import Text, escape
 
 
 def markdown(bundle: Bundle, text: Text, figures: dict[str, Path]) -> str:
@@ -62,11 +61,12 @@ def _section(name: str, blocks: list[dict], bundle: Bundle, text: Text, figures:
 
 def _block(block: dict, bundle: Bundle, text: Text, figures: dict[str, Path]) -> tuple[str, str]:
     """The Markdown of a block and, where there is none, the name of what is missing (empty: nothing to tell)."""
-    if "unless" in block and bundle.has(block["unless"]):
+    stage = bundle.study.get("stage", "final")
+    if stage not in block.get("stages", [stage]) or ("unless" in block and bundle.has(block["unless"])):
         return "", ""
     if "table" in block:
         table = printed_table(bundle, block, text)
-        return table or "", "" if "name" in block and bundle.has(block["table"]) else text.say(f"table.{block['table']}.short")
+        return table or "", "" if block.get("optional") or bundle.has(block["table"]) else text.say(f"table.{block['table']}.short")
     if "figure" in block:
         return _figure(block["figure"], text, figures), ""
     if "say" in block:

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from pipeval.report.bundle import Bundle
-from pipeval.report.tables import chosen_rows, outcome_label
-from pipeval.report.text import Text
+from .bundle import Bundle
+from .tables import chosen_rows, covariate_label, outcome_label
+from .text import Text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,11 +23,27 @@ if TYPE_CHECKING:
 INK, QUIET = "#1b2733", "#5a6772"
 BLUE, ORANGE, GREEN, SKY, PALE = "#0072B2", "#D55E00", "#009E73", "#56B4E9", "#c9d2da"
 STYLE = {
-    "font.family": "DejaVu Sans", "font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "axes.edgecolor": QUIET,
-    "axes.labelcolor": INK, "axes.titlesize": 10, "axes.titlelocation": "left", "axes.titleweight": "bold", "axes.titlecolor": INK,
-    "xtick.color": QUIET, "ytick.color": QUIET, "xtick.labelcolor": INK, "ytick.labelcolor": INK, "legend.frameon": False,
-    "legend.fontsize": 8, "axes.axisbelow": True, "grid.color": "#e3e8ec", "figure.facecolor": "white", "svg.hashsalt": "pipeval",
-}  # fmt: skip
+    "font.family": "DejaVu Sans",
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": QUIET,
+    "axes.labelcolor": INK,
+    "axes.titlesize": 10,
+    "axes.titlelocation": "left",
+    "axes.titleweight": "bold",
+    "axes.titlecolor": INK,
+    "xtick.color": QUIET,
+    "ytick.color": QUIET,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "legend.frameon": False,
+    "legend.fontsize": 8,
+    "axes.axisbelow": True,
+    "grid.color": "#e3e8ec",
+    "figure.facecolor": "white",
+    "svg.hashsalt": "pipeval",
+}
 _GROUPS = {"treated": (BLUE, "o", "-"), "matched": (ORANGE, "s", "--"), "comparison": (QUIET, "^", ":")}
 
 
@@ -65,8 +81,18 @@ def trends(table: pd.DataFrame, ax: Axes, text: Text) -> None:
             continue
         x = rows["period"].to_numpy(float) + shift.get(group, 0.0)
         error = _error(rows, "mean")
-        ax.errorbar(x, rows["mean"], yerr=error, color=colour, marker=marker, linestyle=dash, markersize=4, linewidth=1.4, elinewidth=0.8,
-                    label=text.label("group", group))  # fmt: skip
+        ax.errorbar(
+            x,
+            rows["mean"],
+            yerr=error,
+            color=colour,
+            marker=marker,
+            linestyle=dash,
+            markersize=4,
+            linewidth=1.4,
+            elinewidth=0.8,
+            label=text.label("group", group),
+        )
     ax.axhline(100, color=PALE, linewidth=0.8, zorder=0)
     _years(ax, table["period"])
     ax.set_ylabel(text.say("figure.base_100"))
@@ -78,19 +104,24 @@ def love_plot(table: pd.DataFrame, ax: Axes, text: Text) -> None:
 
     `table`: covariate, kind, sample, smd.
     """
-    wide = table.assign(size=table["smd"].abs()).pivot_table(index=["kind", "covariate"], columns="sample", values="size", sort=False)
+    wide = table.assign(size=table["smd"].abs()).pivot_table(
+        index=["kind", "covariate"], columns="sample", values="size", sort=False
+    )
     order = wide.get("before", wide.iloc[:, 0]).sort_values().index
     wide = wide.loc[order]
     y = np.arange(len(wide))
     looks = {"before": ("white", BLUE, "o"), "after": (BLUE, BLUE, "D")}
     for sample, (face, edge, marker) in looks.items():
         if sample in wide:
-            ax.scatter(wide[sample], y, facecolors=face, edgecolors=edge, marker=marker, s=32, zorder=3, label=text.label("sample", sample))
+            ax.scatter(
+                wide[sample], y, facecolors=face, edgecolors=edge, marker=marker, s=32, zorder=3, label=text.label("sample", sample)
+            )
     if {"before", "after"} <= set(wide.columns):
         ax.hlines(y, wide["after"], wide["before"], color=PALE, linewidth=1.5, zorder=2)
     for limit in (0.10, 0.25):
         ax.axvline(limit, color=QUIET, linestyle="--", linewidth=0.8, label=text.say("figure.limit") if limit == 0.10 else None)
-    names = [f"{text.label('covariate', c)} ({text.label('kind', k)})" for k, c in wide.index]
+    words = table.drop_duplicates("covariate").set_index("covariate").get("name", pd.Series(dtype=object))
+    names = [f"{words.get(c) or text.label('covariate', c)} ({text.label('kind', k)})" for k, c in wide.index]
     ax.set_yticks(y, names)
     ax.set_xlim(left=0)
     ax.set_xlabel(text.say("figure.smd"))
@@ -106,8 +137,17 @@ def overlap(table: pd.DataFrame, ax: Axes, text: Text) -> None:
     ax.bar(low, table["n_treated"], width, align="edge", color=BLUE, edgecolor="white", label=text.label("group", "treated"))
     ax.bar(low, -table["n_control"], width, align="edge", color=PALE, edgecolor="white", label=text.label("group", "comparison"))
     if "weight_control" in table and table["weight_control"].notna().any():
-        ax.bar(low, -table["weight_control"], width, align="edge", facecolor="none", edgecolor=ORANGE, hatch="////", linewidth=1,
-               label=text.say("figure.control_weighted"))  # fmt: skip
+        ax.bar(
+            low,
+            -table["weight_control"],
+            width,
+            align="edge",
+            facecolor="none",
+            edgecolor=ORANGE,
+            hatch="////",
+            linewidth=1,
+            label=text.say("figure.control_weighted"),
+        )
     ax.axhline(0, color=INK, linewidth=0.8)
     ax.yaxis.set_major_formatter(lambda v, _: text.number(abs(v), "int"))
     ax.set_xlabel(text.say("figure.score"))
@@ -148,7 +188,16 @@ def forest(table: pd.DataFrame, ax: Axes, text: Text) -> None:
     ax.scatter(100 * rows["effect"], y, color=BLUE, s=34, zorder=3)
     marked = rows["target"].notna().to_numpy()
     if marked.any():
-        ax.scatter(100 * rows["target"][marked], y[marked], color=ORANGE, marker="|", s=220, linewidth=2.4, zorder=4, label=text.say("figure.target"))
+        ax.scatter(
+            100 * rows["target"][marked],
+            y[marked],
+            color=ORANGE,
+            marker="|",
+            s=220,
+            linewidth=2.4,
+            zorder=4,
+            label=text.say("figure.target"),
+        )
     ax.set_yticks(y, rows["name"])
     ax.set_ylim(-0.6, len(rows) - 0.4)
     ax.set_xlabel(text.say("figure.effect_percent"))
@@ -182,7 +231,16 @@ def sample_flow(table: pd.DataFrame, ax: Axes, text: Text) -> None:
     for i, arm in enumerate(wide.columns):
         colour, hatch = looks[i % len(looks)]
         y = np.arange(len(wide)) + (i - (len(wide.columns) - 1) / 2) * height
-        bars = ax.barh(y, wide[arm], height=height * 0.92, color=colour, hatch=hatch, edgecolor="white", linewidth=0, label=text.label("arm", arm))
+        bars = ax.barh(
+            y,
+            wide[arm],
+            height=height * 0.92,
+            color=colour,
+            hatch=hatch,
+            edgecolor="white",
+            linewidth=0,
+            label=text.label("arm", arm),
+        )
         ax.bar_label(bars, [text.number(v, "int") for v in wide[arm]], padding=3, fontsize=7.5, color=INK)
     ax.set_yticks(np.arange(len(wide)), [text.label("stage", s) for s in wide.index])
     ax.invert_yaxis()
@@ -193,7 +251,13 @@ def sample_flow(table: pd.DataFrame, ax: Axes, text: Text) -> None:
 
 def export_status(table: pd.DataFrame, ax: Axes, text: Text) -> None:
     """Share of firms by export status at the start and at the end, a pair of bars an arm. `table`: arm, from, to, n."""
-    looks = {"direct": (BLUE, ""), "indirect": (SKY, "///"), "none": (PALE, ""), "closed": (QUIET, "xx"), "unknown": ("white", "..")}
+    looks = {
+        "direct": (BLUE, ""),
+        "indirect": (SKY, "///"),
+        "none": (PALE, ""),
+        "closed": (QUIET, "xx"),
+        "unknown": ("white", ".."),
+    }
     codes = [c for c in looks if c in set(table["from"]) | set(table["to"])]
     bars, names = [], []
     for arm, rows in table.groupby("arm", sort=False):
@@ -206,14 +270,31 @@ def export_status(table: pd.DataFrame, ax: Axes, text: Text) -> None:
     for code in codes:
         heights = np.array([b.get(code, 0.0) for b in bars])
         colour, hatch = looks[code]
-        ax.bar(x, heights, 0.8, bottom=floor, color=colour, hatch=hatch, edgecolor=QUIET if colour == "white" else "white", linewidth=0.5,
-               label=text.label("to", code))  # fmt: skip
+        ax.bar(
+            x,
+            heights,
+            0.8,
+            bottom=floor,
+            color=colour,
+            hatch=hatch,
+            edgecolor=QUIET if colour == "white" else "white",
+            linewidth=0.5,
+            label=text.label("to", code),
+        )
         for at, base, h in zip(x, floor, heights, strict=True):
             if h >= 5:
-                ax.text(at, base + h / 2, text.number(h, "int"), ha="center", va="center", fontsize=7.5, color="white" if code == "direct" else INK,
-                        bbox={"facecolor": colour, "edgecolor": "none", "pad": 1})  # fmt: skip
+                ax.text(
+                    at,
+                    base + h / 2,
+                    text.number(h, "int"),
+                    ha="center",
+                    va="center",
+                    fontsize=7.5,
+                    color="white" if code == "direct" else INK,
+                    bbox={"facecolor": colour, "edgecolor": "none", "pad": 1},
+                )
         floor += heights
-    ax.set_xticks(x, names)
+    ax.set_xticks(x, names, fontsize=9 if len(names) < 5 else 7)
     ax.set_ylabel(text.say("figure.share_percent"))
     ax.set_ylim(0, 100)
 
@@ -224,7 +305,15 @@ def disbursement(table: pd.DataFrame, ax: Axes, text: Text) -> None:
     for i, (source, rows) in enumerate(table.groupby("source", sort=False)):
         rows = rows.assign(on=pd.to_datetime(rows["on"])).sort_values("on")
         colour, dash = looks[i % len(looks)]
-        ax.step(rows["on"], rows["cumulative_usd"] / 1e6, where="post", color=colour, linestyle=dash, linewidth=1.8, label=text.label("source", source))
+        ax.step(
+            rows["on"],
+            rows["cumulative_usd"] / 1e6,
+            where="post",
+            color=colour,
+            linestyle=dash,
+            linewidth=1.8,
+            label=text.label("source", source),
+        )
     ax.yaxis.set_major_formatter(lambda v, _: text.number(v, "dec1"))
     ax.set_ylabel(text.say("figure.disbursed"))
     ax.set_ylim(bottom=0)
@@ -263,6 +352,7 @@ def _event_figure(bundle: Bundle, text: Text) -> object:
 
 def _love_figure(bundle: Bundle, text: Text) -> object:
     frame = bundle.table("balance").dropna(subset=["smd"])
+    frame = frame.assign(name=[covariate_label(c, bundle, text) for c in frame["covariate"]])
     return _single(bundle, text, frame, love_plot, 1.4 + 0.27 * frame[["kind", "covariate"]].drop_duplicates().shape[0])
 
 
@@ -271,13 +361,15 @@ def _forest_figure(bundle: Bundle, text: Text) -> object:
     frame = frame[(frame["scale"] != "level") & frame["effect"].notna()]
     relevant = {o["id"]: o.get("relevant_effect") for o in bundle.study.get("outcomes", [])}
     frame = frame.assign(
-        name=[_name(row, bundle, text) for row in frame.to_dict("records")], target=pd.to_numeric(frame["outcome"].map(relevant), errors="coerce")
+        name=[_name(row, bundle, text) for row in frame.to_dict("records")],
+        target=pd.to_numeric(frame["outcome"].map(relevant), errors="coerce"),
     )
     return _single(bundle, text, frame, forest, 1.3 + 0.36 * len(frame))
 
 
 def _power_figure(bundle: Bundle, text: Text) -> object:
-    frame = bundle.table("power").dropna(subset=["mde"])
+    frame = bundle.table("power")
+    frame = frame.assign(mde=frame["mde_share"] if "mde_share" in frame else frame["mde"]).dropna(subset=["mde"])
     frame = frame.assign(name=[outcome_label(o, bundle, text.language) for o in frame["outcome"]])
     return _single(bundle, text, frame, detectable, 1.3 + 0.34 * len(frame))
 
@@ -329,8 +421,13 @@ def _years(ax: Axes, periods: pd.Series) -> None:
 
 
 FIGURES = {
-    "sample_flow": ("sample_flow", _flow_figure), "power": ("power", _power_figure), "balance": ("balance", _love_figure),
-    "overlap": ("overlap", _overlap_figure), "trends": ("trends", _trends_figure), "effects": ("effects", _forest_figure),
-    "event_study": ("event_study", _event_figure), "transitions": ("transitions", _status_figure),
+    "sample_flow": ("sample_flow", _flow_figure),
+    "power": ("power", _power_figure),
+    "balance": ("balance", _love_figure),
+    "overlap": ("overlap", _overlap_figure),
+    "trends": ("trends", _trends_figure),
+    "effects": ("effects", _forest_figure),
+    "event_study": ("event_study", _event_figure),
+    "transitions": ("transitions", _status_figure),
     "disbursement": ("disbursement", _disbursement_figure),
-}  # fmt: skip
+}

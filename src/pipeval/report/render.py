@@ -17,14 +17,14 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
-from pipeval.errors import PipevalError
-from pipeval.report.annex import annex
-from pipeval.report.bundle import Bundle, read_bundle
-from pipeval.report.document import cover, markdown
-from pipeval.report.figures import draw
-from pipeval.report.sentences import programme_name
-from pipeval.report.text import Text, read_text
-from pipeval.report.word import finish, reference
+from ..errors import PipevalError
+from .annex import annex
+from .bundle import Bundle, read_bundle
+from .document import cover, markdown
+from .figures import draw
+from .sentences import programme_name
+from .text import Text, read_text
+from .word import finish, reference
 
 # Only what the report uses: no raw HTML, TeX, citations or footnotes, so that data can never become markup.
 _READER = (
@@ -43,7 +43,9 @@ def render(folder: str | Path, languages: Sequence[str] = ()) -> list[Path]:
     folder = Path(folder).resolve()
     bundle = read_bundle(folder)
     chosen = bundle.study.get("report", {})
-    words = [read_text(lang, chosen.get("locales", {}).get(lang, "")) for lang in languages or chosen.get("languages", ["es", "en"])]
+    words = [
+        read_text(lang, chosen.get("locales", {}).get(lang, "")) for lang in languages or chosen.get("languages", ["es", "en"])
+    ]
     with tempfile.TemporaryDirectory() as scratch:
         jobs = [job for text in words for job in _prepared(bundle, text, folder, Path(scratch))]
         with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
@@ -65,7 +67,14 @@ def _prepared(bundle: Bundle, text: Text, folder: Path, scratch: Path) -> list[t
 def _html(source: Path, title: Path, folder: Path, bundle: Bundle, text: Text) -> Path:
     target = folder / f"report.{text.language}.html"
     style = _shipped("style.css")
-    options = ["--to=html5", f"--template={_shipped('report.html')}", f"--css={style}", "--embed-resources", "--toc", "--toc-depth=2"]
+    options = [
+        "--to=html5",
+        f"--template={_shipped('report.html')}",
+        f"--css={style}",
+        "--embed-resources",
+        "--toc",
+        "--toc-depth=2",
+    ]
     _pandoc([*_common(source, title), *options, "--number-sections", f"--output={target}"], folder, bundle)
     return target
 
@@ -74,7 +83,12 @@ def _docx(source: Path, title: Path, folder: Path, bundle: Bundle, text: Text) -
     target = folder / f"report.{text.language}.docx"
     name, stage = programme_name(bundle, text), text.say(f"stage.{bundle.study.get('stage', 'final')}")
     like = source.with_suffix(".reference.docx")
-    reference(_default_reference(), like, (name if len(name) < 80 else name[:78] + "…", stage), (bundle.study.get("study", ""), text.say("word.page")))
+    reference(
+        _default_reference(),
+        like,
+        (name if len(name) < 80 else name[:78] + "…", stage),
+        (bundle.study.get("study", ""), text.say("word.page")),
+    )
     options = ["--to=docx", f"--reference-doc={like}", "--toc", "--toc-depth=2", "--number-sections", f"--output={target}"]
     _pandoc([*_common(source, title), *options], folder, bundle)
     return finish(target, _facts(title))
@@ -92,18 +106,25 @@ def _pdf(source: Path, title: Path, folder: Path, bundle: Bundle, text: Text) ->
     try:
         typst.compile(book.name, output=str(target), root=str(folder), timestamp=_epoch(bundle), ignore_system_fonts=True)
     except RuntimeError as error:
-        raise PipevalError(f"the PDF of '{text.language}' could not be set: {error}. Please report this with results.json") from error
+        raise PipevalError(
+            f"the PDF of '{text.language}' could not be set: {error}. Please report this with results.json"
+        ) from error
     finally:
-        os.unlink(book.name)
+        Path(book.name).unlink()
     return target
 
 
 def _common(source: Path, title: Path) -> list[str]:
     # Any table is wider than 10 columns, so pandoc takes the widths that the dashes carry.
     return [
-        str(source), f"--from={_READER}", "--standalone", "--columns=10", "--wrap=none", f"--metadata-file={title}",
+        str(source),
+        f"--from={_READER}",
+        "--standalone",
+        "--columns=10",
+        "--wrap=none",
+        f"--metadata-file={title}",
         f"--lua-filter={_shipped('captions.lua')}",
-    ]  # fmt: skip
+    ]
 
 
 def _facts(title: Path) -> list[tuple[str, str]]:

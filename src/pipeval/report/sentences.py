@@ -9,9 +9,9 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from pipeval.report.bundle import Bundle
-from pipeval.report.tables import SHARE_UNITS, formatted, light, outcome_label
-from pipeval.report.text import Text, escape
+from .bundle import Bundle
+from .tables import SHARE_UNITS, covariate_label, formatted, light, outcome_label
+from .text import Text, escape
 
 GOOD_BALANCE, TOLERABLE_BALANCE = 0.10, 0.25
 ATTAINMENT = ("met", "partly_met", "not_met", "not_yet_due", "not_measurable", "infeasible")
@@ -131,7 +131,7 @@ def balance(bundle: Bundle, text: Text) -> list[str]:
         size = sizes.get(sample, pd.Series(dtype=float))
         if len(size):
             values = {
-                "covariate": escape(text.label("covariate", size.idxmax())),
+                "covariate": escape(covariate_label(size.idxmax(), bundle, text)),
                 "smd": escape(text.number(float(size.max()), "dec2")),
                 "good": str(int((size <= GOOD_BALANCE).sum())),
                 "tolerable": str(int((size <= TOLERABLE_BALANCE).sum())),
@@ -182,7 +182,10 @@ def budget(bundle: Bundle, text: Text) -> list[str]:
     by_source = totals.groupby("source", sort=False)[["budget_usd", "executed_usd"]].sum(min_count=1)
     whole = by_source.sum(min_count=1)
     parts = [
-        text.say("say.budget.source", {"source": escape(text.label("source", s)), "share": _share(r["executed_usd"], r["budget_usd"], text)})
+        text.say(
+            "say.budget.source",
+            {"source": escape(text.label("source", s)), "share": _share(r["executed_usd"], r["budget_usd"], text)},
+        )
         for s, r in by_source.iterrows()
     ]
     values = {
@@ -211,11 +214,16 @@ def corrective(bundle: Bundle, text: Text) -> list[str]:
     for row in bundle.table("outputs").to_dict("records"):
         behind = row.get("status") in ("delayed", "pending", "cancelled") or (pd.notna(row["share"]) and row["share"] < partly)
         if behind:
-            values = {c: escape(formatted(c, row, bundle, text)) for c in ("activity_id", "description", "share", "status", "planned_end")}
+            values = {
+                c: escape(formatted(c, row, bundle, text)) for c in ("activity_id", "description", "share", "status", "planned_end")
+            }
             items.append("- " + text.say("say.corrective.activity", values))
     for row in bundle.table("power").to_dict("records"):
         if row.get("detectable") is False:
-            values = {"outcome": escape(outcome_label(row["outcome"], bundle, text.language)), "mde": escape(formatted("mde", row, bundle, text))}
+            values = {
+                "outcome": escape(outcome_label(row["outcome"], bundle, text.language)),
+                "mde": escape(formatted("mde_share", row, bundle, text)),
+            }
             items.append("- " + text.say("say.corrective.power", values))
     return ["\n".join(items)] if items else []
 
@@ -227,16 +235,19 @@ def verdict_paragraphs(bundle: Bundle, text: Text) -> list[str]:
 
 def note_lines(bundle: Bundle, text: Text) -> list[str]:
     """The remarks raised on the way, in the report's language where it knows them, else in English."""
-    lines = []
+    lines, more = {}, {}
     for note in bundle.notes:
         values = {k: _note_value(v, text) for k, v in note.values.items()}
         if text.has(f"note.{note.key}"):
             line = text.say(f"note.{note.key}", {k: escape(v) for k, v in values.items()})
         else:
             line = escape(_filled(note.text, note.values, values))
-        if f"- {line}" not in lines:
-            lines.append(f"- {line}")
-    return ["\n".join(lines)] if lines else []
+        more[note.key] = more.get(note.key, 0) + (note.key in lines)
+        lines.setdefault(note.key, line)
+    printed = [
+        f"- {line}" + (" " + text.say("say.more_notes", {"n": str(more[key])}) if more[key] else "") for key, line in lines.items()
+    ]
+    return ["\n".join(printed)] if printed else []
 
 
 def programme_name(bundle: Bundle, text: Text) -> str:
@@ -255,20 +266,34 @@ def listing(items: Iterable[str], text: Text, escaped: bool = False) -> str:
 
 
 def _verdict(row: dict, bundle: Bundle, text: Text) -> str:
-    values = {c: escape(formatted(c, row, bundle, text)) for c in ("baseline", "current", "change", "nominal_change", "target", "due", "effect", "mde")}
+    values = {
+        c: escape(formatted(c, row, bundle, text))
+        for c in ("baseline", "current", "change", "nominal_change", "target", "due", "effect", "mde", "value", "projection")
+    }
     values |= {c: escape(formatted(c, row, bundle, text)) for c in ("effect_ci", "p_value", "p_adjusted", "relevant_effect", "n")}
     values |= {"level": _level(bundle, text), "money_year": str((bundle.study.get("money") or {}).get("base_year") or "")}
     values["relevant_effect"] = escape(text.number(row.get("relevant_effect"), "pct" if row.get("unit") in SHARE_UNITS else "num"))
     sentences = [text.say(f"say.verdict.attainment.{row['attainment']}", values), text.say(_observed_key(row), values)]
-    if row.get("interim") is True and row["attainment"] != "not_yet_due":
-        sentences.append(text.say("say.verdict.interim", values))
+    if _number(row.get("projection")):
+        sentences.append(text.say("say.verdict.projection", values))
     sentences.append(text.say(_evidence_key(row), values))
     for code in filter(None, str(row.get("remarks") or "").split(";")):
-        key = f"code.remarks.{code.strip()}"
-        sentences.append(text.say(key, values) if text.has(key) else escape(code.strip()))
+        sentences.append(_remark(code.strip(), text))
     lights = f"{light('attainment', row['attainment'], text)} · {light('evidence', row['evidence'], text)}"
     name = escape(formatted("text", row, bundle, text))
-    return f"::: verdict\n**{escape(row['id'])}. {name}**\n{lights}\n\n{' '.join(sentences)}\n:::"
+    return f"::: verdict\n**{escape(row['id'])}. {name}**\n\n{lights}\n\n{' '.join(sentences)}\n:::"
+
+
+def _remark(remark: str, text: Text) -> str:
+    """A remark `code` or `code=value` as a sentence; one that no language file knows prints as it is."""
+    code, _, value = remark.partition("=")
+    key = f"code.remarks.{code}"
+    words = text.label("check", value) if code.startswith("check_") else text.label("table", value)
+    return text.say(key, {"value": escape(words)}) if text.has(key) else escape(remark)
+
+
+def _number(value) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value == value
 
 
 def _observed_key(row: dict) -> str:
@@ -276,7 +301,9 @@ def _observed_key(row: dict) -> str:
         nominal = row.get("nominal_change")
         both = pd.notna(nominal) and nominal != row["change"]
         return "say.verdict.observed.change_nominal" if both else "say.verdict.observed.change"
-    return "say.verdict.observed.value" if pd.notna(row.get("current")) else "say.verdict.observed.nothing"
+    if _number(row.get("value")):
+        return "say.verdict.observed.value"
+    return "say.verdict.observed.current" if pd.notna(row.get("current")) else "say.verdict.observed.nothing"
 
 
 def _evidence_key(row: dict) -> str:
@@ -323,7 +350,16 @@ def _stage(bundle: Bundle) -> str:
 
 
 SENTENCES = {
-    "asked": asked, "answer": answer, "headline": headline, "effects": effects, "estimation": estimation, "power": power,
-    "balance": balance, "pretrend": pretrend, "new_exporters": new_exporters, "budget": budget, "outputs": outputs,
+    "asked": asked,
+    "answer": answer,
+    "headline": headline,
+    "effects": effects,
+    "estimation": estimation,
+    "power": power,
+    "balance": balance,
+    "pretrend": pretrend,
+    "new_exporters": new_exporters,
+    "budget": budget,
+    "outputs": outputs,
     "corrective": corrective,
-}  # fmt: skip
+}

@@ -12,8 +12,8 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from pipeval.report.bundle import Bundle
-from pipeval.report.text import Text, escape
+from .bundle import Bundle
+from .text import Text, escape
 
 LEFT_KINDS = ("code", "text", "light", "outcome", "bool", "mixed", "local")
 # Units in which a value is a share of something, printed as per cent.
@@ -62,13 +62,15 @@ def printed_table(bundle: Bundle, block: dict, text: Text) -> str | None:
 
 
 def chosen_rows(frame: pd.DataFrame, block: dict) -> pd.DataFrame:
-    """The rows that the block's `where` asks for and its `unlike` does not exclude."""
+    """The rows that the block's `where` asks for and its `unlike` does not exclude, of its first `outcomes` outcomes."""
     for column, values in block.get("where", {}).items():
         if column in frame.columns:
             frame = frame[frame[column].isin(values)]
     for column, values in block.get("unlike", {}).items():
         if column in frame.columns:
             frame = frame[~frame[column].isin(values)]
+    if "outcomes" in block and "outcome" in frame.columns:
+        frame = frame[frame["outcome"].isin(frame["outcome"].unique()[: block["outcomes"]])]
     return frame
 
 
@@ -81,9 +83,13 @@ def formatted(column: str, row: dict, bundle: Bundle, text: Text) -> str:
         low, high = (formatted(c, row, bundle, text) for c in layout.intervals[column])
         return "—" if "—" in (low, high) else text.say("interval", {"low": low, "high": high})
     kind, value = layout.kinds.get(column, "num"), row.get(column)
+    if column == "covariate":
+        return covariate_label(value, bundle, text)
     if column in ("text", "description"):
         return str(row.get(f"{column}_{text.language}") or row.get(f"{column}_en") or row.get(column) or "")
-    if kind == "effect" or kind == "by_unit":
+    if kind in ("effect", "by_unit") and not isinstance(value, str):
+        if isinstance(value, int) and str(row.get("key", "")).endswith("_year"):
+            return str(value)
         return text.number(value, effect_kind(column, row)) + _points_mark(column, row, value, text)
     return _worded(kind, column, value, bundle, text)
 
@@ -95,8 +101,10 @@ def effect_kind(column: str, row: dict) -> str:
         return "pct" if row.get("unit") in SHARE_UNITS and abs(row.get(column) or 0) <= 1 and _is_share(row) else "num"
     if column in ("change", "nominal_change"):
         return "spct"
+    if column in ("value", "interim", "projection"):
+        return "spct" if row.get("unit") in SHARE_UNITS else "num"
     if scale is not None:
-        signed = column not in ("mde", "target")
+        signed = column not in ("mde", "mde_share", "target")
         return {"level": "num", "share": "points", "yes_no": "points"}.get(scale, "spct" if signed else "pct")
     if row.get("unit") is not None and row.get("unit") not in SHARE_UNITS:
         return "num"
@@ -110,6 +118,16 @@ def outcome_label(key: Any, bundle: Bundle, language: str) -> str:
             label = outcome.get("label", {})
             return label.get(language) or label.get("en") or next(iter(label.values()), str(key))
     return str(key)
+
+
+def covariate_label(code: str, bundle: Bundle, text: Text) -> str:
+    """The words for a covariate: its own, `column=level` as "Column: level", `growth_x` as the earlier change of outcome x."""
+    column, _, level = str(code).partition("=")
+    if level:
+        return f"{text.label('covariate', column) if text.has(f'code.covariate.{column}') else text.heading(column)}: {text.label(column, level)}"
+    if column.startswith("growth_"):
+        return text.say("growth", {"outcome": outcome_label(column.removeprefix("growth_"), bundle, text.language)})
+    return text.label("covariate", code)
 
 
 def light(column: str, code: Any, text: Text) -> str:
@@ -161,9 +179,17 @@ def _listed(frame: pd.DataFrame, block: dict, bundle: Bundle, text: Text) -> tup
     columns = [c for c in block["columns"] if _present(c, frame, layout) and not _all_empty(c, frame)]
     rows = []
     for row in frame.to_dict("records"):
-        rows.append([light(c, row.get(c), text) if layout.kinds.get(c) == "light" else escape(formatted(c, row, bundle, text)) for c in columns])
+        rows.append(
+            [
+                light(c, row.get(c), text) if layout.kinds.get(c) == "light" else escape(formatted(c, row, bundle, text))
+                for c in columns
+            ]
+        )
     _blank_repeats(rows, columns, layout)
-    aligns = ["left" if layout.kinds.get(c, "num") in LEFT_KINDS or (c == "value" and block["table"] == "programme_facts") else "right" for c in columns]
+    aligns = [
+        "left" if layout.kinds.get(c, "num") in LEFT_KINDS or (c == "value" and block["table"] == "programme_facts") else "right"
+        for c in columns
+    ]
     return [escape(text.heading(c, name)) for c in columns], aligns, rows
 
 
@@ -212,7 +238,7 @@ def _pipe(headings: Sequence[str], aligns: Sequence[str], rows: Sequence[Sequenc
 
 def _bare(cell: str) -> str:
     """The cell as it is read; a verdict light takes the room of its sign too."""
-    word = re.sub(r"^\[(.*)\]\{[^}]*\}$", "\u25cf\u00a0\\1", cell)
+    word = re.sub(r"^\[(.*)\]\{[^}]*\}$", lambda m: "\u25cf\u00a0" + m[1].replace(" ", "\u00a0"), cell)
     return re.sub(r"\\(.)", r"\1", word)
 
 
@@ -221,7 +247,7 @@ def _widths(rows: Sequence[Sequence[str]]) -> list[int]:
     need, want = [], []
     for heading, *cells in zip(*rows, strict=True):
         words = [len(w) * 1.12 for w in heading.split()] + [len(w) for cell in cells for w in cell.split(" ")]
-        need.append(min(max(words, default=3), 18) + 2)
+        need.append(min(max(words, default=3), 20) + 2)
         want.append(max(need[-1], min(max((len(c) for c in cells), default=3), _WIDEST) + 2))
     spare, wish = _PAGE - sum(need), sum(want) - sum(need)
     share = 1.0 if wish <= max(spare, 0) else max(spare, 0) / wish

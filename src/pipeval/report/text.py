@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from pipeval.errors import UsageError
+from ..errors import UsageError
 
 DEFAULT_LOCALES = {"es": "es_MX", "en": "en_US"}
 _PUNCTUATION = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~^$@&\"':=%/])")
@@ -100,7 +100,7 @@ def read_text(language: str, locale: str = "") -> Text:
     except (UnknownLocaleError, ValueError) as error:
         raise UsageError(f"locales must be known to Babel, such as es_MX; found '{locale}'") from error
     # BaseLoader leaves every key and value a text: `on`, `no` and `2003` would otherwise change type.
-    tree = yaml.load(source.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)  # noqa: S506
+    tree = yaml.load(source.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
     return Text(language, locale, _flat(tree))
 
 
@@ -132,7 +132,9 @@ def _written(value: float, kind: str, locale: str) -> str:
         sign = "+" if kind != "pct" and rounded > 0 else ""
         if kind == "points":
             return sign + format_decimal(rounded, "#,##0.0", locale)
-        return sign + format_percent(rounded / 100, "#,##0.0%" if " " not in format_percent(1, locale=locale) else "#,##0.0 %", locale)
+        return sign + format_percent(
+            rounded / 100, "#,##0.0%" if " " not in format_percent(1, locale=locale) else "#,##0.0 %", locale
+        )
     decimals = {"int": 0, "money": 0, "dec1": 1, "dec2": 2, "dec3": 3}.get(kind, _digits(value))
     rounded = round(value, decimals) + 0.0
     return format_decimal(rounded, "#,##0" + ("." + "0" * decimals if decimals else ""), locale)

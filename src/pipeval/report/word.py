@@ -39,9 +39,7 @@ def reference(default: bytes, path: Path, header: tuple[str, str], footer: tuple
     kinds = "application/vnd.openxmlformats-officedocument.wordprocessingml"
     overrides = "".join(f'<Override PartName="/word/{p}1.xml" ContentType="{kinds}.{p}+xml"/>' for p in ("header", "footer"))
     parts["[Content_Types].xml"] = parts["[Content_Types].xml"].replace(b"</Types>", overrides.encode() + b"</Types>")
-    links = "".join(
-        f'<Relationship Id="rId{p.title()}" Type="{_RELATIONS}/{p}" Target="{p}1.xml"/>' for p in ("header", "footer")
-    )
+    links = "".join(f'<Relationship Id="rId{p.title()}" Type="{_RELATIONS}/{p}" Target="{p}1.xml"/>' for p in ("header", "footer"))
     rels = "word/_rels/document.xml.rels"
     parts[rels] = parts[rels].replace(b"</Relationships>", links.encode() + b"</Relationships>")
     body = re.sub(rb"<w:sectPr>.*?</w:sectPr>", _SECTION.encode(), parts["word/document.xml"], flags=re.DOTALL)
@@ -138,7 +136,11 @@ def _fit_table(table: ElementTree.Element) -> None:
 
 def _running(tag: str, style: str, words: tuple[str, str], numbered: bool) -> bytes:
     left, right = (xml_escape(w) for w in words)
-    page = '<w:r><w:t xml:space="preserve"> </w:t></w:r><w:fldSimple w:instr="PAGE"><w:r><w:t>1</w:t></w:r></w:fldSimple>' if numbered else ""
+    page = (
+        '<w:r><w:t xml:space="preserve"> </w:t></w:r><w:fldSimple w:instr="PAGE"><w:r><w:t>1</w:t></w:r></w:fldSimple>'
+        if numbered
+        else ""
+    )
     return (
         f'<?xml version="1.0" encoding="UTF-8" standalone="yes"?><w:{tag} xmlns:w="{W}"><w:p><w:pPr><w:pStyle w:val="{style}"/></w:pPr>'
         f"<w:r><w:t>{left}</w:t></w:r><w:r><w:tab/></w:r><w:r><w:t>{right}</w:t></w:r>{page}</w:p></w:{tag}>"

@@ -11,7 +11,7 @@ import pandas as pd
 from ..data.panel import NEVER, Panel
 from ..did.aggregate import aggregate
 from ..did.att_gt import att_gt
-from ..did.estimate import at_reference, estimate
+from ..did.estimate import at_reference, compared, estimate
 from ..errors import DesignError, EstimationError, collected
 from ..matching.matched import MatchedSample
 from ..study.specs import Study
@@ -37,8 +37,8 @@ def design_checks(
         The panel before anyone left the pool, for the firms that the programme may have reached indirectly.
     """
     rows = [
-        ("support", *_support(sample)),
-        ("balance", *_balance(found["balance"])),
+        ("support", *_support(panel, sample, study)),
+        ("balance", *_balance(found["balance"], study)),
         ("pre_trend", *_pre_trend(found["pretrend"], study)),
         ("base_year", *_base_year(found["robustness"], study)),
         ("attrition", *_attrition(found["response_test"], study)),
@@ -54,17 +54,18 @@ def _graded(value: float, good: float, tolerable: float) -> str:
     return "pass" if value <= good else "mild" if value <= tolerable else "fail"
 
 
-def _support(sample: MatchedSample) -> tuple[str, float, str]:
-    """Share of the treated firms that found a partner."""
-    treated = sample.sets.loc[sample.sets["role"] == "treated", "firm_id"].nunique()
-    single = ((sample.unmatched["role"] == "treated") & (sample.unmatched["reason"] != "later_cohort")).sum()
-    share = treated / (treated + single)
+def _support(panel: Panel, sample: MatchedSample, study: Study) -> tuple[str, float, str]:
+    """Share of the treated firms that the headline describes: matched, or inside the common support."""
+    entered = panel.firms.index[panel.firms["cohort"] <= study.treatment.reference_year]
+    kept = pd.Index(sample.sets["firm_id"]) if study.headline == "matched" else compared(panel, sample, study).firms.index
+    share = float(entered.isin(kept).mean())
     return _graded(1 - share, 1 - SUPPORT_PASS, 1 - SUPPORT_MILD), share, "support"
 
 
-def _balance(balance: pd.DataFrame) -> tuple[str, float, str]:
-    """Largest standardised difference of a covariate in the matched sample."""
-    after = balance.loc[(balance["sample"] == "after") & (balance["kind"] == "level"), "smd"].abs()
+def _balance(balance: pd.DataFrame, study: Study) -> tuple[str, float, str]:
+    """Largest standardised difference of a covariate in the sample that carries the headline."""
+    carried = "after" if study.headline == "matched" or "weighted" not in set(balance["sample"]) else "weighted"
+    after = balance.loc[(balance["sample"] == carried) & (balance["kind"] == "level"), "smd"].abs()
     worst = float(after.max()) if len(after) else np.nan
     return _graded(worst, GOOD_SMD, TOLERABLE_SMD), worst, "balance"
 

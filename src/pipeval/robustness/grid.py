@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import pandas as pd
@@ -19,13 +19,13 @@ from ..study.specs import Outcome, Study
 COLUMNS = ["row", "outcome", "scale", "estimate", "std_error", "conf_low", "conf_high", "p_value", "df", "n_treated", "n_control", "note"]
 
 
-def robustness_grid(panel: Panel, sample: MatchedSample, study: Study) -> pd.DataFrame:
-    """One row a choice and outcome: the effect in the reference year had that choice been made.
+def robustness_grid(panel: Panel, sample: MatchedSample, study: Study, primary: Sequence[str]) -> pd.DataFrame:
+    """One row a choice and primary outcome: the effect in the reference year had that choice been made.
 
     A row that cannot be estimated stays, with NaN and the reason as its `note`; which choices exist is `_rows`.
     """
     rows = []
-    for outcome in study.outcomes:
+    for outcome in (o for o in study.outcomes if o.id in primary):
         for name, run in _rows(panel, sample, study, outcome):
             try:
                 with collected():

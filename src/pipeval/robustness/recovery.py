@@ -51,7 +51,7 @@ def seen_tables(drawn: Simulation, study: Study) -> Tables:
     return Tables({"enterprises": firms, "survey": seen, "series": series_table()})
 
 
-def recover(study: Study, knobs: Knobs, seeds: Iterable[int], designs: dict[str, tuple[str, DidSpec]], with_checks: bool = False) -> pd.DataFrame:
+def recover(study: Study, knobs: Knobs, seeds: Iterable[int], designs: dict[str, tuple[str, DidSpec]], extra: bool = False) -> pd.DataFrame:
     """One row a draw and design: `seed, design, truth, estimate, std_error, conf_low, conf_high, p_value`, NaN where it fails.
 
     Parameters
@@ -62,8 +62,9 @@ def recover(study: Study, knobs: Knobs, seeds: Iterable[int], designs: dict[str,
         The process; each seed is one draw of it.
     designs : dict
         Name → (`common_support` or `matched`, the estimator's specification).
-    with_checks : bool
-        Also the design checks of the headline: `pre_trend_p, base_year_move, attrition_gap, attrition_p, spillover_p`.
+    extra : bool
+        On the first design's row also: whether the simultaneous band holds the whole true path (`band_covered`), and what the
+        design checks say (`pre_trend_p, base_year_move, attrition_gap, attrition_p, spillover_p`).
     """
     outcome = study.outcomes[0]
     rows = []
@@ -74,23 +75,41 @@ def recover(study: Study, knobs: Knobs, seeds: Iterable[int], designs: dict[str,
             everyone = build_panel(tables, measures(tables, study), study, study.treatment.definition)
             panel = comparable(everyone, study.treatment)
             sample = match_controls(panel, study)
-            truth = drawn.truth[drawn.truth["ref_year"] == study.treatment.reference_year].set_index("firm_id")[TRUTH[outcome.id]]
+            tau = drawn.truth.set_index(["firm_id", "ref_year"])[TRUTH[outcome.id]].unstack()
+            first = len(rows)
             for name, (design, spec) in designs.items():
-                rows.append({"seed": seed, "design": name} | _row(panel, sample, study, design, spec, truth))
-            if with_checks:
-                rows[-len(designs)] |= _checks(everyone, panel, sample, study)
+                rows.append({"seed": seed, "design": name} | _row(panel, sample, study, design, spec, tau))
+            if extra:
+                rows[first] |= _band(panel, sample, study, tau) | _checks(everyone, panel, sample, study)
     return pd.DataFrame(rows)
 
 
-def _row(panel, sample, study: Study, design: str, spec: DidSpec, truth: pd.Series) -> dict:
+def _row(panel, sample, study: Study, design: str, spec: DidSpec, tau: pd.DataFrame) -> dict:
     names = ("estimate", "std_error", "conf_low", "conf_high", "p_value", "n_treated")
     try:
         effects = by_period(estimate(panel, sample, study, study.outcomes[0], design=design, spec=spec))
     except (DesignError, EstimationError):
         return dict.fromkeys(("truth", *names), np.nan)
     column = int(np.flatnonzero(effects.table["period"] == study.treatment.reference_year)[0])
-    described = effects.treated_weight[:, column]
-    return {"truth": float(described @ truth.reindex(effects.firm_id).to_numpy()), **{n: effects.table.at[column, n] for n in names}}
+    truth = tau[study.treatment.reference_year].reindex(effects.firm_id).to_numpy()
+    return {"truth": float(effects.treated_weight[:, column] @ truth), **{n: effects.table.at[column, n] for n in names}}
+
+
+def _band(panel, sample, study: Study, tau: pd.DataFrame) -> dict:
+    """Whether the event study's simultaneous band holds every true effect, before and after entry."""
+    effects = aggregate(estimate(panel, sample, study, study.outcomes[0]), "event_time").bands(study.did.draws, study.did.seed)
+    cohort = panel.firms["cohort"].reindex(effects.firm_id).to_numpy()
+    paths = tau.reindex(effects.firm_id)
+    inside = []
+    for column, row in effects.table.iterrows():
+        if row["term"] == "average" or np.isnan(row["band_low"]):
+            continue
+        described = np.flatnonzero(effects.treated_weight[:, column])
+        years = (cohort[described] + row["event_time"]).astype(int)
+        true = paths.to_numpy()[described, paths.columns.get_indexer(years)]
+        truth = effects.treated_weight[described, column] @ true
+        inside.append(row["band_low"] <= truth <= row["band_high"])
+    return {"band_covered": float(all(inside))}
 
 
 def _checks(everyone, panel, sample, study: Study) -> dict:

@@ -71,11 +71,15 @@ def inside(root: Path, name: str) -> Path:
     ...
     pipeval.errors.UsageError: paths in params stay inside the study folder; '../other.csv' leaves it
     """
-    windows = PureWindowsPath(name)
+    windows = PureWindowsPath(name)  # a params file travels: what leaves the folder on one system is refused on all
     parts = windows.parts  # reads both / and \\ as separators
     if windows.is_absolute() or windows.drive or windows.root or ".." in parts or Path(name).is_absolute():
         raise UsageError(f"paths in params stay inside the study folder; {name!r} leaves it")
     path = Path(root).joinpath(*parts)
-    if not path.resolve().is_relative_to(Path(root).resolve()):
+    try:
+        within = path.resolve().is_relative_to(Path(root).resolve())
+    except (OSError, RuntimeError, ValueError) as error:  # a circle of links, a zero byte
+        raise UsageError(f"{name!r} is not a path: {error}") from None
+    if not within:
         raise UsageError(f"paths in params stay inside the study folder; {name!r} leaves it through a link")
     return path

@@ -30,6 +30,9 @@ def read_study(path: str | Path, data: str | Path | None = None) -> Study:
     """
     path = Path(path).resolve()
     content = _merged(path, ())
+    odd = [k for k in content if not isinstance(k, str)]
+    if odd:
+        raise UsageError(f"{path.name}: keys are words; found {odd[0]!r}. YAML reads no, yes, on, off as truth values: quote them")
     root = path.parent.parent if path.parent.name == "params" else path.parent
     try:
         study = Study(**content)

@@ -202,7 +202,7 @@ class Study(Spec):
     logframe: str  # the name of a shipped log frame, or a file of the study
     verdicts: Verdicts = Verdicts()
     cofinance: Cofinance | None = None
-    queries: Literal["keep", "set_missing", "drop_firm"] = "keep"  # what happens to implausible but possible values
+    queries: dict[str, Literal["keep", "set_missing", "drop_firm"]] = {}  # rule of the check -> what happens to its cells; default keep
     report: Report = Report()
     seed: int = 20031121
     root: Path = Field(Path("."), exclude=True)  # the folder that holds params/; set by the reader

@@ -28,6 +28,10 @@ COLUMNS = (
 )  # fmt: skip
 
 
+COUNT_CHECKS = ("attrition", "spillover")
+"""Design checks that bear on a net count: it compares firms of one export status, so matching and trends do not enter."""
+
+
 def verdict_table(
     logframe: LogFrame,
     study: Study,

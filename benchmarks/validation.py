@@ -1,0 +1,142 @@
+"""Recovery of known effects: makes docs/validation.md. Run from the repository root: `python benchmarks/validation.py [--draws 1000]`.
+
+Takes about half an hour on two cores with 1,000 draws; every number in the page comes from this run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import numpy as np
+import pandas as pd
+
+from pipeval import read_study
+from pipeval.data.sample import Knobs
+from pipeval.robustness.recovery import HOLDS, PROCESSES, recover, summary
+
+ROOT = Path(__file__).resolve().parents[1]
+OUTCOMES = ("ln_sales", "ln_va_job")
+
+
+def study_of(outcome: str):
+    study = read_study(ROOT / "params" / "guanajuato_final.yaml")
+    return study.model_copy(update={"outcomes": (study.outcome(outcome),)})
+
+
+def candidates(study) -> dict:
+    """The designs compared; the first is the headline of the params file."""
+    did = study.did
+    changed = {"doubly robust": {"method": "dr"}, "outcome regression": {"method": "reg"}, "inverse probability": {"method": "ipw"}}
+    designs = {"headline": (study.headline, did)}
+    designs |= {name: ("common_support", did.model_copy(update=keys)) for name, keys in changed.items() if keys["method"] != did.method}
+    designs["no covariates"] = ("common_support", did.model_copy(update={"covariates": ()}))
+    designs["matched sets"] = ("matched", did)
+    return designs
+
+
+def part(job: tuple) -> pd.DataFrame:
+    outcome, process, first, last = job
+    study = study_of(outcome)
+    every = candidates(study)
+    chosen = every if outcome == OUTCOMES[0] else {"headline": every["headline"]}
+    return recover(study, Knobs(**PROCESSES[process]), range(first, last), chosen, extra=outcome == OUTCOMES[0])
+
+
+def draws_of(pool, outcome: str, process: str, draws: int) -> pd.DataFrame:
+    step = max(1, draws // 8)
+    jobs = [(outcome, process, a, min(a + step, draws)) for a in range(0, draws, step)]
+    return pd.concat(pool.map(part, jobs), ignore_index=True)
+
+
+def markdown(table: pd.DataFrame, digits: int = 4) -> str:
+    def cell(v):
+        return f"{v:.{digits}f}" if isinstance(v, float) and not float(v).is_integer() else f"{v:,.0f}" if isinstance(v, float | int | np.integer) else str(v)
+
+    lines = ["| " + " | ".join(table.columns) + " |", "|" + "---|" * len(table.columns)]
+    return "\n".join(lines + ["| " + " | ".join(cell(v) for v in row) + " |" for row in table.itertuples(index=False)])
+
+
+def lights(draws: pd.DataFrame) -> dict:
+    """How often each design check lights up, on the rows that carry them."""
+    rows = draws.dropna(subset=["band_covered"])
+    gap = (rows["attrition_gap"].abs() > 0.05) & (rows["attrition_p"] < 0.05)
+    return {
+        "pre-trend p < .05": (rows["pre_trend_p"] < 0.05).mean(),
+        "base year moves > 1 SE": (rows["base_year_move"] > 1).mean(),
+        "attrition gap": gap.mean(),
+        "spillover p < .05": (rows["spillover_p"] < 0.05).mean(),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--draws", type=int, default=1000)
+    parser.add_argument("--other-draws", type=int, default=300, help="draws of the processes whose assumptions fail")
+    arguments = parser.parse_args()
+    started = time.time()
+    found, second = {}, {}
+    with ProcessPoolExecutor(2) as pool:
+        for process in PROCESSES:
+            n = arguments.draws if process in HOLDS else arguments.other_draws
+            found[process] = draws_of(pool, OUTCOMES[0], process, n)
+            print(process, round(time.time() - started), "s", flush=True)
+            print(summary(found[process]).round(4).to_string(), flush=True)
+        for process in ("default", "null"):
+            second[process] = draws_of(pool, OUTCOMES[1], process, arguments.draws)
+    (ROOT / "docs" / "validation.md").write_text(page(found, second, time.time() - started), encoding="utf-8")
+
+
+def page(found: dict, second: dict, seconds: float) -> str:
+    n = len(found["default"]["seed"].unique())
+    width = 3 * np.sqrt(0.95 * 0.05 / n)
+    size = 3 * np.sqrt(0.05 * 0.95 / n)
+    parts = [HEAD.format(n=n, low=0.95 - width, high=0.95 + width, size_low=0.05 - size, size_high=0.05 + size, minutes=seconds / 60)]
+    for process in HOLDS:
+        table = summary(found[process])
+        band = found[process]["band_covered"].dropna().mean()
+        parts += [f"### {process}", "", markdown(table), "", f"Simultaneous event-study bands hold the whole true path in {band:.3f} of draws.", ""]
+    parts += ["## A second outcome: value added per job, headline design", ""]
+    parts += [markdown(pd.concat([summary(d).assign(process=p) for p, d in second.items()])[["process", *summary(second["default"]).columns]]), ""]
+    rmse = pd.DataFrame({p: summary(d).set_index("design")["rmse"] for p, d in found.items()})
+    rmse["worst case"] = rmse.max(axis=1)
+    parts += [CHOICE, markdown(rmse.rename_axis("design").reset_index()), ""]
+    failing = pd.DataFrame([{"process": p} | summary(d).iloc[0][["bias", "coverage"]].to_dict() | lights(d) for p, d in found.items()])
+    parts += [LIGHTS, markdown(failing, 3), ""]
+    return "\n".join(parts)
+
+
+HEAD = """# Validation: known effects recovered
+
+Made by `python benchmarks/validation.py` ({minutes:.0f} minutes on two cores). A draw is a whole programme of 1,000 firms with its own truth;
+the pipeline builds the panel, the pool, the matches and the estimate from its tables, and the truth is the mean true effect in 2006 of exactly
+the treated firms that the estimate describes. Numbers are in log points of real sales.
+
+## Where the assumptions hold
+
+{n:,} draws each. A 95 % interval that covers as claimed lies within three binomial standard errors: {low:.3f} to {high:.3f}; a 5 % test on the null
+programme rejects in {size_low:.3f} to {size_high:.3f} of draws. `failed` counts draws in which the estimator refused (separation in a small cohort).
+"""
+
+CHOICE = """## Which design carries the headline
+
+Root mean squared error by process, and its worst case. In the first three processes the assumption of each adjusted design holds; `no covariates`
+is biased when trends differ by size, age and exporting. The rule, set before these numbers: the smallest worst case over all processes, among
+designs whose intervals cover where their assumptions hold.
+"""
+
+LIGHTS = """## Where the assumptions fail, do the design checks light up?
+
+Headline design. In *dip*, firms enter after a bad base year; in *drift* participants grow 2 % a year faster anyway; in *spillover* the effect leaks to
+every comparison firm; in *attrition* a bad year makes participants fall silent. A light that stays dark where coverage fails is a limit the reader must know:
+a spillover that reaches all comparison firms alike cannot be seen in these data.
+"""
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,70 @@
+"""Every notebook runs on the sample through papermill, and says what `evaluate` says."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeval import batch
+from pipeval.cli import main
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "tests"))
+
+
+@pytest.mark.parametrize("name", ["final", "midterm"])
+def test_notebooks_hold_prose_and_calls_only(name):
+    book = json.loads((ROOT / "notebooks" / f"{name}.ipynb").read_text(encoding="utf-8"))
+    code = [c for c in book["cells"] if c["cell_type"] == "code"]
+    assert all(not c["outputs"] and c["execution_count"] is None for c in code)
+    source = "\n".join("".join(c["source"]) for c in code)
+    assert "def " not in source and "lambda" not in source
+    assert [c for c in code if "parameters" in c["metadata"].get("tags", [])]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("study", ["guanajuato_final", "guanajuato_midterm"])
+def test_the_notebook_and_evaluate_give_the_same_results(study, tmp_path):
+    from pipeval import evaluate, read_study, save
+
+    params = ROOT / "params" / f"{study}.yaml"
+    assert main(["run", str(params), "--out", str(tmp_path / "run")]) == 0
+    save(evaluate(read_study(params)), tmp_path / "direct")
+    assert (tmp_path / "run" / study / "results.json").read_bytes() == (tmp_path / "direct" / "results.json").read_bytes()
+
+
+@pytest.mark.slow
+def test_a_failed_run_leaves_the_last_report_alone(tmp_path, capsys):
+    """A params typo is refused by its name; a blocking fault keeps notebook and log, and the old report stays."""
+    from pipeval.data.sample import Knobs, sample_programme, write
+
+    (tmp_path / "params").mkdir()
+    for name in ("guanajuato.yaml", "guanajuato_final.yaml"):
+        (tmp_path / "params" / name).write_text((ROOT / "params" / name).read_text(encoding="utf-8"), encoding="utf-8")
+    write(sample_programme(Knobs()), tmp_path / "data" / "sample")
+    params, out = str(tmp_path / "params" / "guanajuato_final.yaml"), tmp_path / "reports"
+    assert main(["run", params, "--out", str(out)]) == 0
+    good = (out / "guanajuato_final" / "results.json").read_bytes()
+    enterprises = tmp_path / "data" / "sample" / "enterprises.csv"
+    lines = enterprises.read_text(encoding="utf-8").splitlines()
+    enterprises.write_text("\n".join([*lines, lines[1]]) + "\n", encoding="utf-8")
+    assert main(["run", params, "--out", str(out)]) == 10
+    assert "duplicate_key" in capsys.readouterr().err
+    assert (out / "guanajuato_final" / "results.json").read_bytes() == good
+    assert {p.name for p in (out / "guanajuato_final.failed").iterdir()} == {"notebook.ipynb", "run.log"}
+    assert not list(out.glob(".guanajuato_final*"))
+
+
+def test_the_shipped_notebook_is_found():
+    for stage in batch.NOTEBOOKS:
+        assert batch.notebook_path(stage).is_file()
+
+
+def test_help_answers_without_loading_the_analysis():
+    code = "import sys; from pipeval.cli import main\ntry:\n    main(['--help'])\nexcept SystemExit:\n    pass\nprint(sorted({'pandas', 'numpy', 'matplotlib', 'pydantic'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip().endswith("[]")
