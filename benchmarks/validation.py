@@ -126,9 +126,8 @@ programme rejects in {size_low:.3f} to {size_high:.3f} of draws. `failed` counts
 
 CHOICE = """## Which design carries the headline
 
-Root mean squared error by process, and its worst case. In the first three processes the assumption of each adjusted design holds; `no covariates`
-is biased when trends differ by size, age and exporting. The rule, set before these numbers: the smallest worst case over all processes, among
-designs whose intervals cover where their assumptions hold.
+Root mean squared error by process, and its worst case. In the first three processes the assumption of every adjusted design holds; `no covariates`
+is biased when trends differ by size, age and exporting. The rule and what it decides: decisions/03-headline-design.md.
 """
 
 LIGHTS = """## Where the assumptions fail, do the design checks light up?

@@ -294,7 +294,7 @@ def test_empty_or_binary_file(small, refused, content, said):
 def test_a_header_without_rows(small, refused):
     small.tables = {n: t.iloc[:0] for n, t in small.tables.items()}
     small.save()
-    refused(11, "no firm is treated")
+    refused(10, "enterprises and survey hold(s) no row known on 2006-03-31")
 
 
 def test_missing_columns_name_the_nearest(small, refused):
@@ -322,11 +322,11 @@ def test_semicolons_and_decimal_commas(small, refused):
     want = load(small.read())["survey"]
     semicolons(small)
     refused(10, "its separator seems ';': set data.separator")
-    small.plan["data"] |= {"separator": ";"}
-    small.params.write_text(__import__("yaml").safe_dump(small.plan))
+    small.planned(data={"separator": ";"})
+    semicolons(small)
     refused(10, "[blocking] survey row 2, sales_kmxn: type, found '1200,0'", "declare data.decimal")
-    small.plan["data"] |= {"decimal": ","}
-    small.params.write_text(__import__("yaml").safe_dump(small.plan))
+    small.planned(data={"decimal": ","})
+    semicolons(small)
     refused(0, "0 blocking faults")
     pd.testing.assert_frame_equal(load(small.read())["survey"], want)
 
@@ -337,7 +337,7 @@ def test_a_full_stop_in_a_decimal_comma_file_is_no_number(small, refused):
     refused(10, "found '1.200'", "no thousands separators")
 
 
-@pytest.mark.parametrize("text", ["1,200.5", "1 200", "12k", "inf", "nan", "1e999", "#N/A", "=1+1", "1_000", "0x1F", "١٢" * 0 + "-"])
+@pytest.mark.parametrize("text", ["1,200.5", "1 200", "12k", "inf", "nan", "1e999", "#N/A", "=1+1", "1_000", "0x1F", "-"])
 def test_text_that_is_no_number(small, refused, text):
     small.cell("survey", 3, "sales_kmxn", text)
     refused(10, f"[blocking] survey row 5, sales_kmxn: type, found '{text}'", "write a number")

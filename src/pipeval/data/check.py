@@ -61,9 +61,8 @@ def check(tables: Tables, study: Study) -> pd.DataFrame:
     """
     found = [tables.faults]
     for rule in RULES:
-        for name, table, column, rows in rule(tables, study):
-            found.append(_faults(name, table, column, rows))
-    faults = pd.concat([f for f in found if len(f)], ignore_index=True) if any(map(len, found)) else tables.faults.copy()
+        found += [_faults(*questioned) for questioned in rule(tables, study) if len(questioned[-1])]
+    faults = pd.concat([f for f in found if len(f)] or found, ignore_index=True)
     faults = faults.drop_duplicates(["table", "row", "column", "rule"]).assign(firm_id=lambda f: f["firm_id"].fillna(""))
     faults["action"] = faults["rule"].map(ACTIONS)
     order = faults["kind"].map({"blocking": 0, "query": 1})
@@ -83,8 +82,9 @@ Found = Iterator[tuple[str, str, str, pd.DataFrame]]
 
 def keys(tables: Tables, study: Study) -> Found:
     for name, frame in tables.frames.items():
-        key = [k for k in TABLES[name].key if k in frame]
-        yield "duplicate_key", name, "|".join(key), frame[frame.duplicated(key, keep="first") & frame[key].notna().any(axis=1)]
+        key = list(TABLES[name].key)
+        needed = [c.name for c in TABLES[name].columns if c.name in key and c.needed]  # where one is missing, that is the fault
+        yield "duplicate_key", name, "|".join(key), frame[frame.duplicated(key) & frame[needed].notna().all(axis=1)]
 
 
 def firms_known(tables: Tables, study: Study) -> Found:

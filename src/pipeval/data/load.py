@@ -6,6 +6,7 @@ known at the evaluation is masked and counted, and agreed corrections are listed
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,6 +19,8 @@ from ..study.specs import Study
 from .contract import TABLES
 from .read import SUFFIXES, prove, read_file
 from .schema import MINIMUM, Column, Table
+
+_BAD_KEY = {"rule": "range", "kind": "blocking"}  # a year that is none masks its own row, and must be seen all the same
 
 FAULT_COLUMNS = ["table", "row", "firm_id", "column", "rule", "kind", "value"]
 
@@ -95,10 +98,13 @@ def load(study: Study) -> Tables:
     masked = {"corrections": _mask(frames, "corrections", study)} if "corrections" in frames else {}
     corrected = _correct(frames, study, faults)
     masked |= {name: _mask(frames, name, study) for name in list(frames) if name != "corrections"}
+    empty = [name for name in MINIMUM if frames[name].empty]
+    if empty:
+        raise DataError(f"an evaluation needs firms and their answers; {' and '.join(empty)} hold(s) no row known on {study.as_of}")
     return Tables(
         frames=frames,
         gaps=tuple(n for n in TABLES if n not in frames and n != "corrections"),
-        faults=_fault_frame([f for f in faults if f["row"] == 1 or f["row"] in frames[f["table"]].index]),
+        faults=_fault_frame([f for f in faults if f["row"] == 1 or f["row"] in frames[f["table"]].index or _BAD_KEY.items() <= f.items()]),
         corrections=corrected,
         masked={n: k for n, k in masked.items() if k},
         inputs=inputs,
@@ -141,7 +147,8 @@ def conform(frame: pd.DataFrame, table: Table, study: Study, faults: list[dict])
     columns = table.named(study.programme.currency)
     columns |= {n: Column(n, "num", label.get("en", n), "") for n, label in extra.items()}
     frame = _renamed(frame, table, study)
-    spare = [c for c in frame.columns if c not in columns]
+    absent = [n for n in columns if n not in frame.columns]
+    spare = {c: difflib.get_close_matches(c, absent, 1) for c in frame.columns if c not in columns}
     codes = study.data.codes.get(table.name, {})
     proved, wrong = {}, {}
     for name, column in columns.items():
@@ -188,11 +195,12 @@ def _cell(table: Table, row: int, firm: pd.Series, column: str, rule: str, kind:
     return dict(table=table.name, row=row, firm_id=str(firm.get(row, "")), column=column, rule=rule, kind=kind, value=value)
 
 
-def _absent(table: Table, name: str, spare: list[str], faults: list[dict], needed: bool) -> None:
-    """A column that is not there: a fault when it is needed, a query when another looks like it, else nothing."""
-    close = nearest(name, spare) if spare else "no column of the file looks like it"
-    if needed or close.startswith("did you mean"):
+def _absent(table: Table, name: str, spare: dict[str, list[str]], faults: list[dict], needed: bool) -> None:
+    """A column that is not there: a fault when it is needed, a query when one of yours looks most like it, else nothing."""
+    like = [own for own, matches in spare.items() if name in matches]
+    if needed or like:
         kind = "blocking" if needed else "query"
+        close = f"did you mean '{like[0]}'?" if like else f"other columns: {', '.join(spare) or 'none'}"
         faults.append(dict(table=table.name, row=1, firm_id="", column=name, rule="missing_column", kind=kind, value=close))
 
 

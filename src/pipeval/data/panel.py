@@ -69,7 +69,7 @@ class Panel:
             count = int(np.isinf(values).sum())
             raise DataError(
                 f"outcomes must be finite or missing; {count} infinite value(s) in column '{outcomes.columns[col]}', the first of "
-                f"firm-period {tuple(outcomes.index[row])}: a logarithm of zero? Set it missing, or use a scale that holds zeros"
+                f"firm-period {outcomes.index[[row]].tolist()[0]}: a logarithm of zero? Set it missing, or use a scale that holds zeros"
             )
         object.__setattr__(self, "firms", firms.assign(cohort=cohort))
         object.__setattr__(self, "outcomes", outcomes.astype(float))

@@ -1,27 +1,17 @@
-"""The figures: each draws one table of the bundle on given axes and can be used alone.
-
-A title says what is shown, axes carry their units, every estimate its interval. The colours are Okabe and Ito's (2008), told
-apart by colour-blind readers; markers, dashes and lightness tell them apart in grey.
-"""
+"""The figures of a report: which table of the bundle goes on which plot, one PNG a figure and language."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
 
 from .bundle import Bundle
+from .plots import INK, QUIET, detectable, disbursement, event_study, export_status, forest, love_plot, overlap, sample_flow, trends
 from .tables import chosen_rows, covariate_label, outcome_label
 from .text import Text
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-INK, QUIET = "#1b2733", "#5a6772"
-BLUE, ORANGE, GREEN, SKY, PALE = "#0072B2", "#D55E00", "#009E73", "#56B4E9", "#c9d2da"
 STYLE = {
     "font.family": "DejaVu Sans",
     "font.size": 9,
@@ -44,7 +34,6 @@ STYLE = {
     "figure.facecolor": "white",
     "svg.hashsalt": "pipeval",
 }
-_GROUPS = {"treated": (BLUE, "o", "-"), "matched": (ORANGE, "s", "--"), "comparison": (QUIET, "^", ":")}
 
 
 def draw(bundle: Bundle, folder: Path, text: Text) -> dict[str, Path]:
@@ -67,257 +56,6 @@ def draw(bundle: Bundle, folder: Path, text: Text) -> dict[str, Path]:
             figure.savefig(path, dpi=200, metadata={"Software": None})
             made[name] = path
     return made
-
-
-def trends(table: pd.DataFrame, ax: Axes, text: Text) -> None:
-    """Mean of one outcome by group and year (base year = 100) with its interval.
-
-    `table`: period, group, mean, conf_low, conf_high.
-    """
-    shift = {"treated": -0.06, "matched": 0.06}
-    for group, (colour, marker, dash) in _GROUPS.items():
-        rows = table[table["group"] == group].sort_values("period")
-        if rows.empty:
-            continue
-        x = rows["period"].to_numpy(float) + shift.get(group, 0.0)
-        error = _error(rows, "mean")
-        ax.errorbar(
-            x,
-            rows["mean"],
-            yerr=error,
-            color=colour,
-            marker=marker,
-            linestyle=dash,
-            markersize=4,
-            linewidth=1.4,
-            elinewidth=0.8,
-            label=text.label("group", group),
-        )
-    ax.axhline(100, color=PALE, linewidth=0.8, zorder=0)
-    _years(ax, table["period"])
-    ax.set_ylabel(text.say("figure.base_100"))
-    ax.grid(axis="y")
-
-
-def love_plot(table: pd.DataFrame, ax: Axes, text: Text) -> None:
-    """Absolute standardised differences before (hollow) and after (full) matching, with the limits 0.10 and 0.25.
-
-    `table`: covariate, kind, sample, smd.
-    """
-    wide = table.assign(size=table["smd"].abs()).pivot_table(
-        index=["kind", "covariate"], columns="sample", values="size", sort=False
-    )
-    order = wide.get("before", wide.iloc[:, 0]).sort_values().index
-    wide = wide.loc[order]
-    y = np.arange(len(wide))
-    looks = {"before": ("white", BLUE, "o"), "after": (BLUE, BLUE, "D")}
-    for sample, (face, edge, marker) in looks.items():
-        if sample in wide:
-            ax.scatter(
-                wide[sample], y, facecolors=face, edgecolors=edge, marker=marker, s=32, zorder=3, label=text.label("sample", sample)
-            )
-    if {"before", "after"} <= set(wide.columns):
-        ax.hlines(y, wide["after"], wide["before"], color=PALE, linewidth=1.5, zorder=2)
-    for limit in (0.10, 0.25):
-        ax.axvline(limit, color=QUIET, linestyle="--", linewidth=0.8, label=text.say("figure.limit") if limit == 0.10 else None)
-    words = table.drop_duplicates("covariate").set_index("covariate").get("name", pd.Series(dtype=object))
-    names = [f"{words.get(c) or text.label('covariate', c)} ({text.label('kind', k)})" for k, c in wide.index]
-    ax.set_yticks(y, names)
-    ax.set_xlim(left=0)
-    ax.set_xlabel(text.say("figure.smd"))
-    ax.grid(axis="x")
-
-
-def overlap(table: pd.DataFrame, ax: Axes, text: Text) -> None:
-    """Treated firms above, comparison firms below (hatched: weighted), by estimated probability.
-
-    `table`: bin_low, bin_high, n_treated, n_control, weight_control.
-    """
-    width, low = table["bin_high"] - table["bin_low"], table["bin_low"]
-    ax.bar(low, table["n_treated"], width, align="edge", color=BLUE, edgecolor="white", label=text.label("group", "treated"))
-    ax.bar(low, -table["n_control"], width, align="edge", color=PALE, edgecolor="white", label=text.label("group", "comparison"))
-    if "weight_control" in table and table["weight_control"].notna().any():
-        ax.bar(
-            low,
-            -table["weight_control"],
-            width,
-            align="edge",
-            facecolor="none",
-            edgecolor=ORANGE,
-            hatch="////",
-            linewidth=1,
-            label=text.say("figure.control_weighted"),
-        )
-    ax.axhline(0, color=INK, linewidth=0.8)
-    ax.yaxis.set_major_formatter(lambda v, _: text.number(abs(v), "int"))
-    ax.set_xlabel(text.say("figure.score"))
-    ax.set_ylabel(text.say("figure.firms"))
-
-
-def event_study(table: pd.DataFrame, ax: Axes, text: Text) -> None:
-    """Effects by years since entry: thin bars pointwise, pale bars simultaneous.
-
-    `table`: event_time, estimate, conf_low, conf_high, band_low, band_high.
-    """
-    rows = table.sort_values("event_time")
-    x = rows["event_time"].to_numpy(float)
-    ax.axhline(0, color=INK, linewidth=0.8)
-    ax.axvline(-0.5, color=QUIET, linewidth=0.8, linestyle="--")
-    if {"band_low", "band_high"} <= set(rows.columns):
-        ax.vlines(x, rows["band_low"], rows["band_high"], color=PALE, linewidth=7, label=text.say("figure.simultaneous"))
-    ax.vlines(x, rows["conf_low"], rows["conf_high"], color=BLUE, linewidth=1.4, label=text.say("figure.pointwise"))
-    before = x < 0
-    ax.scatter(x[before], rows["estimate"][before], facecolors="white", edgecolors=BLUE, s=28, zorder=3)
-    ax.scatter(x[~before], rows["estimate"][~before], color=BLUE, s=28, zorder=3)
-    ax.set_xticks(np.unique(x).astype(int))
-    ax.yaxis.set_major_formatter(lambda v, _: text.number(v, "dec2"))
-    ax.set_xlabel(text.say("figure.event_time"))
-    ax.set_ylabel(text.say("figure.effect_log"))
-    ax.grid(axis="y")
-
-
-def forest(table: pd.DataFrame, ax: Axes, text: Text) -> None:
-    """Effects in per cent (points for shares) with intervals, and a mark at each target or relevant effect.
-
-    `table`: name, effect, effect_low, effect_high (shares), target (share or NaN).
-    """
-    rows = table.iloc[::-1]
-    y = np.arange(len(rows))
-    ax.axvline(0, color=INK, linewidth=0.8)
-    ax.hlines(y, 100 * rows["effect_low"], 100 * rows["effect_high"], color=BLUE, linewidth=1.8)
-    ax.scatter(100 * rows["effect"], y, color=BLUE, s=34, zorder=3)
-    marked = rows["target"].notna().to_numpy()
-    if marked.any():
-        ax.scatter(
-            100 * rows["target"][marked],
-            y[marked],
-            color=ORANGE,
-            marker="|",
-            s=220,
-            linewidth=2.4,
-            zorder=4,
-            label=text.say("figure.target"),
-        )
-    ax.set_yticks(y, rows["name"])
-    ax.set_ylim(-0.6, len(rows) - 0.4)
-    ax.set_xlabel(text.say("figure.effect_percent"))
-    ax.grid(axis="x")
-
-
-def detectable(table: pd.DataFrame, ax: Axes, text: Text) -> None:
-    """Minimum detectable effect against the target: a dark bar reaches no further than its target, a hatched one does.
-
-    `table`: name, mde, target (shares), detectable.
-    """
-    rows = table.iloc[::-1]
-    y = np.arange(len(rows))
-    for flag, look in ((True, {"color": BLUE}), (False, {"facecolor": PALE, "edgecolor": QUIET, "hatch": "///"})):
-        chosen = (rows["detectable"] == flag).to_numpy()
-        if chosen.any():
-            words = f"{text.heading('detectable')}: {text.say('yes' if flag else 'no')}"
-            ax.barh(y[chosen], 100 * rows["mde"][chosen], height=0.55, linewidth=0.6, label=words, **look)
-    ax.scatter(100 * rows["target"], y, color=ORANGE, marker="|", s=260, linewidth=2.4, zorder=4, label=text.say("figure.target"))
-    ax.set_yticks(y, rows["name"])
-    ax.set_xlabel(text.say("figure.mde_percent"))
-    ax.grid(axis="x")
-
-
-def sample_flow(table: pd.DataFrame, ax: Axes, text: Text) -> None:
-    """Firms left at each stage, a row a stage and a bar an arm. `table`: arm, stage, n."""
-    wide = table.pivot_table(index="stage", columns="arm", values="n", sort=False)
-    wide = wide.loc[list(dict.fromkeys(table["stage"]))]
-    height = 0.8 / len(wide.columns)
-    looks = [(BLUE, ""), (PALE, ""), (ORANGE, "..."), (SKY, "///")]
-    for i, arm in enumerate(wide.columns):
-        colour, hatch = looks[i % len(looks)]
-        y = np.arange(len(wide)) + (i - (len(wide.columns) - 1) / 2) * height
-        bars = ax.barh(
-            y,
-            wide[arm],
-            height=height * 0.92,
-            color=colour,
-            hatch=hatch,
-            edgecolor="white",
-            linewidth=0,
-            label=text.label("arm", arm),
-        )
-        ax.bar_label(bars, [text.number(v, "int") for v in wide[arm]], padding=3, fontsize=7.5, color=INK)
-    ax.set_yticks(np.arange(len(wide)), [text.label("stage", s) for s in wide.index])
-    ax.invert_yaxis()
-    ax.set_xlabel(text.say("figure.firms"))
-    ax.margins(x=0.08)
-    ax.grid(axis="x")
-
-
-def export_status(table: pd.DataFrame, ax: Axes, text: Text) -> None:
-    """Share of firms by export status at the start and at the end, a pair of bars an arm. `table`: arm, from, to, n."""
-    looks = {
-        "direct": (BLUE, ""),
-        "indirect": (SKY, "///"),
-        "none": (PALE, ""),
-        "closed": (QUIET, "xx"),
-        "unknown": ("white", ".."),
-    }
-    codes = [c for c in looks if c in set(table["from"]) | set(table["to"])]
-    bars, names = [], []
-    for arm, rows in table.groupby("arm", sort=False):
-        for column, word in (("from", "figure.initial"), ("to", "figure.final_state")):
-            counts = rows.groupby(column)["n"].sum()
-            bars.append(100 * counts / counts.sum())
-            names.append(f"{text.label('arm', arm)}\n{text.say(word)}")
-    x = np.arange(len(bars)) + np.repeat(np.arange(len(bars) // 2), 2) * 0.5
-    floor = np.zeros(len(bars))
-    for code in codes:
-        heights = np.array([b.get(code, 0.0) for b in bars])
-        colour, hatch = looks[code]
-        ax.bar(
-            x,
-            heights,
-            0.8,
-            bottom=floor,
-            color=colour,
-            hatch=hatch,
-            edgecolor=QUIET if colour == "white" else "white",
-            linewidth=0.5,
-            label=text.label("to", code),
-        )
-        for at, base, h in zip(x, floor, heights, strict=True):
-            if h >= 5:
-                ax.text(
-                    at,
-                    base + h / 2,
-                    text.number(h, "int"),
-                    ha="center",
-                    va="center",
-                    fontsize=7.5,
-                    color="white" if code == "direct" else INK,
-                    bbox={"facecolor": colour, "edgecolor": "none", "pad": 1},
-                )
-        floor += heights
-    ax.set_xticks(x, names, fontsize=9 if len(names) < 5 else 7)
-    ax.set_ylabel(text.say("figure.share_percent"))
-    ax.set_ylim(0, 100)
-
-
-def disbursement(table: pd.DataFrame, ax: Axes, text: Text) -> None:
-    """Cumulative disbursement in million US dollars, a stepped line a source. `table`: on, source, cumulative_usd."""
-    looks = [(BLUE, "-"), (ORANGE, "--"), (QUIET, ":")]
-    for i, (source, rows) in enumerate(table.groupby("source", sort=False)):
-        rows = rows.assign(on=pd.to_datetime(rows["on"])).sort_values("on")
-        colour, dash = looks[i % len(looks)]
-        ax.step(
-            rows["on"],
-            rows["cumulative_usd"] / 1e6,
-            where="post",
-            color=colour,
-            linestyle=dash,
-            linewidth=1.8,
-            label=text.label("source", source),
-        )
-    ax.yaxis.set_major_formatter(lambda v, _: text.number(v, "dec1"))
-    ax.set_ylabel(text.say("figure.disbursed"))
-    ax.set_ylim(bottom=0)
-    ax.grid(axis="y")
 
 
 def _panels(bundle: Bundle, text: Text, table: str, paint: Callable) -> object:
@@ -409,15 +147,6 @@ def _legend(figure, ax):
     if handles:
         figure.legend(handles, words, loc="outside lower center", ncols=min(4, len(handles)))
     return figure
-
-
-def _error(rows: pd.DataFrame, middle: str) -> np.ndarray:
-    return np.vstack([rows[middle] - rows["conf_low"], rows["conf_high"] - rows[middle]]).clip(min=0)
-
-
-def _years(ax: Axes, periods: pd.Series) -> None:
-    years = np.unique(periods.to_numpy(float)).astype(int)
-    ax.set_xticks(years, [str(y) for y in years])
 
 
 FIGURES = {

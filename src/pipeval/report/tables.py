@@ -102,7 +102,8 @@ def effect_kind(column: str, row: dict) -> str:
     if column in ("change", "nominal_change"):
         return "spct"
     if column in ("value", "interim", "projection"):
-        return "spct" if row.get("unit") in SHARE_UNITS else "num"
+        changed = isinstance(row.get("change"), float) and row["change"] == row["change"]
+        return ("spct" if changed else "pct") if row.get("unit") in SHARE_UNITS else "num"
     if scale is not None:
         signed = column not in ("mde", "mde_share", "target")
         return {"level": "num", "share": "points", "yes_no": "points"}.get(scale, "spct" if signed else "pct")
@@ -124,7 +125,8 @@ def covariate_label(code: str, bundle: Bundle, text: Text) -> str:
     """The words for a covariate: its own, `column=level` as "Column: level", `growth_x` as the earlier change of outcome x."""
     column, _, level = str(code).partition("=")
     if level:
-        return f"{text.label('covariate', column) if text.has(f'code.covariate.{column}') else text.heading(column)}: {text.label(column, level)}"
+        name = text.label("covariate", column) if text.has(f"code.covariate.{column}") else text.heading(column)
+        return f"{name}: {text.label(column, level)}"
     if column.startswith("growth_"):
         return text.say("growth", {"outcome": outcome_label(column.removeprefix("growth_"), bundle, text.language)})
     return text.label("covariate", code)

@@ -50,8 +50,9 @@ def _rows(panel: Panel, sample: MatchedSample, study: Study, outcome: Outcome) -
     yield "headline", of(panel)
     yield f"design_{other}", lambda: at_reference(estimate(panel, sample, study, outcome, design=other), year)
     if outcome.scale != "poisson" and spec.covariates:
-        yield "method_reg", changed(method="reg")
-        yield "method_ipw", changed(method="ipw")
+        for method in ("dr", "reg", "ipw"):
+            if method != spec.method:
+                yield f"method_{method}", changed(method=method)
         yield "no_covariates", changed(covariates=())
     if outcome.scale != "poisson":
         yield "earlier_base", changed(anticipation=spec.anticipation + 1)
