@@ -40,7 +40,7 @@ def study(stage: str = "final") -> dict:
             "financier": "MIF",
             "currency": "MXN",
         },
-        "baseline": {"year": 2003, "pre_years": [2001, 2002], "recall_years": [2001]},
+        "baseline": {"year": 2003, "pre_years": [2001, 2002]},
         "treatment": {"definition": "component2", "beside": ["beneficiary"], "branches": ["footwear"], "reference_year": 2006},
         "money": {"headline": "real", "deflator": "inpc", "base_year": 2003, "fx": "fx_mxn_usd"},
         "outcomes": [
@@ -88,7 +88,7 @@ def tiny() -> Bundle:
             "financier": "",
             "currency": "USD",
         },
-        "baseline": {"year": 1987, "pre_years": [], "recall_years": []},
+        "baseline": {"year": 1987, "pre_years": []},
         "treatment": {"definition": "beneficiary", "beside": [], "branches": [], "reference_year": 1989},
         "money": {"headline": "nominal", "deflator": None, "base_year": None, "fx": None},
         "outcomes": [
@@ -267,7 +267,7 @@ def _programme() -> dict[str, pd.DataFrame]:
         "indicators": _frame("id level component text_es text_en kind base_year due target direction unit", rows),
         "gaps": _frame("table consequence", [("customs", "export_value_from_survey"), ("satisfaction", "no_opinions")]),
         "faults_summary": _frame(
-            "table rule kind n", [("survey", "sales_equal_parts", "query", 17), ("enterprises", "founded_year", "query", 3)]
+            "table rule kind n", [("survey", "parts_not_sum", "query", 17), ("enterprises", "duplicate_firm", "query", 3)]
         ),
         "corrections": _frame(
             "table key column old new source date",

@@ -32,13 +32,15 @@ def enterprises() -> pd.DataFrame:
     """Twelve firms: four beneficiaries from 2004, eight that never took part."""
     ids = [f"F{i:02d}" for i in range(1, 13)]
     took = [True] * 4 + [False] * 8
-    return pd.DataFrame({
-        "firm_id": ids,
-        "arm": ["beneficiary" if t else "nonparticipant" for t in took],
-        "branch": "footwear",
-        "entry_year": [2004 if t else None for t in took],
-        "workers_baseline": [12, 25, 18, 30, 11, 14, 17, 20, 24, 28, 33, 40],
-    }).astype({"entry_year": "Int64"})  # fmt: skip
+    return pd.DataFrame(
+        {
+            "firm_id": ids,
+            "arm": ["beneficiary" if t else "nonparticipant" for t in took],
+            "branch": "footwear",
+            "entry_year": [2004 if t else None for t in took],
+            "workers_baseline": [12, 25, 18, 30, 11, 14, 17, 20, 24, 28, 33, 40],
+        }
+    ).astype({"entry_year": "Int64"})
 
 
 def survey() -> pd.DataFrame:

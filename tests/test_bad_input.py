@@ -24,7 +24,13 @@ def frame(n=40, treated=16, seed=7, periods=(1, 2, 3)):
     ids = [f"f{i:02d}" for i in range(n)]
     x, effect = rng.normal(size=n), rng.normal(size=n)
     rows = [
-        {"firm": f, "year": t, "start": 2 if i < treated else 0, "x": x[i], "y": effect[i] + 0.3 * t + 0.5 * x[i] * t + rng.normal()}
+        {
+            "firm": f,
+            "year": t,
+            "start": 2 if i < treated else 0,
+            "x": x[i],
+            "y": effect[i] + 0.3 * t + 0.5 * x[i] * t + rng.normal(),
+        }
         for i, f in enumerate(ids)
         for t in periods
     ]
@@ -32,11 +38,14 @@ def frame(n=40, treated=16, seed=7, periods=(1, 2, 3)):
 
 
 def panel(table, covariates=("x",), **more):
-    names = dict(firm_id="firm", period="year", cohort="start", outcomes=["y"], covariates=list(covariates))
+    names = {"firm_id": "firm", "period": "year", "cohort": "start", "outcomes": ["y"], "covariates": list(covariates)}
     return Panel.from_frame(table, **(names | more))
 
 
-def estimates(table, spec=DidSpec(covariates=("x",)), **more):
+WITH_X = DidSpec(covariates=("x",))
+
+
+def estimates(table, spec=WITH_X, **more):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", PipevalWarning)
         return att_gt(panel(table, **more), "y", spec).table
@@ -81,7 +90,9 @@ def test_no_never_treated():
     with pytest.raises(DesignError, match="needs never-treated firms and there is none; use comparison: not_yet_treated"):
         att_gt(panel(table), "y", DidSpec(comparison="never_treated"))
     found = estimates(table)  # the later cohort is the comparison until it enters
-    assert found.set_index(["cohort", "period"]).loc[(2, 2), "n_control"] == 20 and (2, 3) not in set(zip(found.cohort, found.period))
+    assert found.set_index(["cohort", "period"]).loc[(2, 2), "n_control"] == 20 and (2, 3) not in set(
+        zip(found.cohort, found.period)
+    )
 
 
 def test_no_comparison_left_for_a_cell():
@@ -117,9 +128,13 @@ def test_three_clusters_are_warned_of_and_use_t_2():
 
 @pytest.mark.parametrize(
     ("columns", "named"),
-    [({"c": lambda t: 1.0}, "c"), ({"z": lambda t: 2 * t["x"] + 1}, "x|z"), ({"a": lambda t: (t["x"] > 0) * 1.0, "b": lambda t: (t["x"] <= 0) * 1.0}, "a|b")],
+    [
+        ({"c": lambda t: 1.0}, "c"),
+        ({"z": lambda t: 2 * t["x"] + 1}, "x|z"),
+        ({"a": lambda t: (t["x"] > 0) * 1.0, "b": lambda t: (t["x"] <= 0) * 1.0}, "a|b"),
+    ],
     ids=["constant", "multiple", "dummies"],
-)  # fmt: skip
+)
 def test_constant_or_collinear_covariate(columns, named):
     table = frame().assign(**columns)
     names = ["x", *columns] if "a" not in columns else list(columns)
@@ -154,14 +169,23 @@ def test_infinite_outcome(value):
 def test_text_in_a_number_column():
     table = frame().astype({"y": object})
     table.loc[:6, "y"] = [f"bad{i}" for i in range(7)]
-    with pytest.raises(DataError, match=r"'y' must hold numbers; found 7 other values \(bad0, bad1, bad2, bad3, bad4, …\) in 7 row"):
+    with pytest.raises(
+        DataError, match=r"'y' must hold numbers; found 7 other values \(bad0, bad1, bad2, bad3, bad4, …\) in 7 row"
+    ):
         panel(table)
 
 
-@pytest.mark.parametrize("dtype", [{"y": "Float64", "year": "Int64", "start": "Int64", "x": "Float64"},
-                                   {"y": "double[pyarrow]", "year": "int64[pyarrow]", "start": "int64[pyarrow]", "firm": "string[pyarrow]"},
-                                   {"firm": "category"}, {"firm": "category", "start": "category"}, {"y": object, "start": float, "firm": object},
-                                   {"year": "int8", "start": "uint8"}])  # fmt: skip
+@pytest.mark.parametrize(
+    "dtype",
+    [
+        {"y": "Float64", "year": "Int64", "start": "Int64", "x": "Float64"},
+        {"y": "double[pyarrow]", "year": "int64[pyarrow]", "start": "int64[pyarrow]", "firm": "string[pyarrow]"},
+        {"firm": "category"},
+        {"firm": "category", "start": "category"},
+        {"y": object, "start": float, "firm": object},
+        {"year": "int8", "start": "uint8"},
+    ],
+)
 def test_types_of_columns_do_not_matter(dtype, good):
     if any("pyarrow" in str(d) for d in dtype.values()):
         pytest.importorskip("pyarrow")
@@ -189,7 +213,11 @@ def test_never_treated_in_every_code(code, good):
     same(estimates(table), good)
 
 
-@pytest.mark.parametrize("convert", [pd.to_datetime, lambda s: pd.to_datetime(s).dt.date, lambda s: pd.PeriodIndex(s, freq="Y")], ids=["stamp", "date", "period"])
+@pytest.mark.parametrize(
+    "convert",
+    [pd.to_datetime, lambda s: pd.to_datetime(s).dt.date, lambda s: pd.PeriodIndex(s, freq="Y")],
+    ids=["stamp", "date", "period"],
+)
 def test_dates_are_their_years(convert, good):
     table = frame()
     table["year"] = convert((table["year"] + 2000).astype(str) + "-06-30")
@@ -235,7 +263,7 @@ def test_a_covariate_that_varies_is_read_at_the_base_period():
     table["z"] = table["x"] + table["year"]
     with pytest.raises(DataError, match=r"'z' varies within 40 firms.*give base_period"):
         panel(table, covariates=["z"])
-    with pytest.raises(DataError, match="base_period 9, which the frame lacks; it has 1–3"):
+    with pytest.raises(DataError, match="base_period 9, not in the frame .1–3."):
         panel(table, covariates=["z"], base_period=9)
     one = panel(table, covariates=["z"], base_period=1)
     assert one.firms.at["f00", "z"] == pytest.approx(table.at[0, "x"] + 1)
@@ -280,12 +308,15 @@ def test_the_small_study_is_clean(small, refused):
     refused(0, "0 blocking faults, 0 queries", "4 treated, 8 never treated", "not supplied: services")
 
 
-@pytest.mark.parametrize(("content", "said"), [
-    (b"", "it is empty"),
-    (b"\n\n", "it is empty"),
-    ("﻿".encode(), "it is empty"),
-    (b"\x00\xff\xfe\x80", "is not utf-8 text"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "it is empty"),
+        (b"\n\n", "it is empty"),
+        ("﻿".encode(), "it is empty"),
+        (b"\x00\xff\xfe\x80", "is not utf-8 text"),
+    ],
+)
 def test_empty_or_binary_file(small, refused, content, said):
     small.file("survey.csv", content)
     refused(10, "survey.csv", said)
@@ -337,11 +368,15 @@ def test_a_full_stop_in_a_decimal_comma_file_is_no_number(small, refused):
     refused(10, "found '1.200'", "no thousands separators")
 
 
-@pytest.mark.parametrize("text", ["1,200.5", "1 200", "12k", "inf", "nan", "1e999", "#N/A", "=1+1", "1_000", "0x1F", "-"])
-def test_text_that_is_no_number(small, refused, text):
-    small.cell("survey", 3, "sales_kmxn", text)
-    refused(10, f"[blocking] survey row 5, sales_kmxn: type, found '{text}'", "write a number")
-    assert small.faults()["firm_id"].tolist() == ["F01"]
+def test_text_that_is_no_number(small, refused):
+    texts = ["1,200.5", "1 200", "12k", "inf", "nan", "1e999", "#N/A", "=1+1", "1_000", "0x1F", "-"]
+    small.tables["survey"] = small.tables["survey"].astype({"sales_kmxn": object})
+    small.tables["survey"].loc[: len(texts) - 1, "sales_kmxn"] = texts
+    small.save()
+    refused(
+        10, *(f"[blocking] survey row {row}, sales_kmxn: type, found '{t}'" for row, t in enumerate(texts, 2)), "write a number"
+    )
+    assert small.faults()["firm_id"].value_counts().to_dict() == {"F01": 4, "F02": 4, "F03": 3}
 
 
 def test_a_huge_number_is_a_number_and_is_questioned(small, refused):
@@ -367,15 +402,21 @@ def test_wrong_encoding(small, refused):
     refused(10, "latin-9000")
 
 
-@pytest.mark.parametrize("text", ["31/12/2004", "12-31-2004", "2004", "2004-02-31", "2004-1-5", "soon", "2004-05-06x", "20040506"])
-def test_dates_that_are_not_iso(small, refused, text):
-    small.cell("enterprises", 0, "registered_on", text)
-    refused(10, f"[blocking] enterprises row 2, registered_on: type, found '{text}'", "year-month-day")
+def test_dates_that_are_not_iso(small, refused):
+    texts = ["31/12/2004", "12-31-2004", "2004", "2004-02-31", "2004-1-5", "soon", "2004-05-06x", "20040506"]
+    small.tables["enterprises"]["registered_on"] = texts + [None] * 4
+    small.save()
+    refused(10, *(f"enterprises row {row}, registered_on: type, found '{t}'" for row, t in enumerate(texts, 2)), "year-month-day")
+    assert len(small.faults()) == len(texts)
 
 
 def test_unknown_codes_name_the_nearest(small, refused):
     small.cell("enterprises", 5, "arm", "nonparticipants").cell("survey", 0, "response", "done")
-    refused(10, "enterprises row 7, arm: unknown_code, found \"nonparticipants; did you mean 'nonparticipant'?", "survey row 2, response: unknown_code")
+    refused(
+        10,
+        "enterprises row 7, arm: unknown_code, found \"nonparticipants; did you mean 'nonparticipant'?",
+        "survey row 2, response: unknown_code",
+    )
 
 
 def test_a_beneficiary_without_entry_year(small, refused):
@@ -397,7 +438,12 @@ def test_duplicate_keys(small, refused):
     small.tables["survey"] = pd.concat([small.tables["survey"], small.tables["survey"].iloc[:2]])
     small.tables["enterprises"] = pd.concat([small.tables["enterprises"], small.tables["enterprises"].iloc[:1]])
     small.save()
-    refused(10, "[blocking] enterprises row 14, firm_id: duplicate_key", "survey row 50, firm_id|ref_year: duplicate_key", "keep one row")
+    refused(
+        10,
+        "[blocking] enterprises row 14, firm_id: duplicate_key",
+        "survey row 50, firm_id|ref_year: duplicate_key",
+        "keep one row",
+    )
 
 
 def test_duplicated_columns(small, refused):

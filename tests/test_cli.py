@@ -25,7 +25,20 @@ def full(*_, **__):
 # ── usage ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("argv", [[], ["runn"], ["run"], ["check"], ["check", "a", "b"], ["run", "x.yaml", "--jobs", "0"], ["run", "x.yaml", "--jobs", "two"], ["sample", "peru", "--out", "x"], ["sample", "guanajuato"]])  # fmt: skip
+@pytest.mark.parametrize(
+    "argv",
+    [
+        [],
+        ["runn"],
+        ["run"],
+        ["check"],
+        ["check", "a", "b"],
+        ["run", "x.yaml", "--jobs", "0"],
+        ["run", "x.yaml", "--jobs", "two"],
+        ["sample", "peru", "--out", "x"],
+        ["sample", "guanajuato"],
+    ],
+)
 def test_wrong_commands(argv, capsys):
     with pytest.raises(SystemExit) as stopped:
         main(argv)
@@ -33,7 +46,11 @@ def test_wrong_commands(argv, capsys):
 
 
 def test_help_and_version(capsys):
-    for argv, words in ((["--help"], "run studies"), (["--version"], f"pipeval {pipeval.__version__}"), (["run", "--help"], "--jobs")):
+    for argv, words in (
+        (["--help"], "run studies"),
+        (["--version"], f"pipeval {pipeval.__version__}"),
+        (["run", "--help"], "--jobs"),
+    ):
         with pytest.raises(SystemExit) as stopped:
             main(argv)
         assert stopped.value.code == 0 and words in capsys.readouterr().out
@@ -44,7 +61,12 @@ def test_params_that_are_missing_a_folder_or_binary(command, tmp_path, capsys, m
     monkeypatch.chdir(tmp_path)
     (tmp_path / "binary.yaml").write_bytes(b"\x89PNG\x00\xff")
     (tmp_path / "typo.yaml").write_text("studdy: x\n")
-    for path, said in (("nothing.yaml", "cannot read"), (".", "cannot read"), ("binary.yaml", "cannot read"), ("typo.yaml", "did you mean 'study'?")):
+    for path, said in (
+        ("nothing.yaml", "cannot read"),
+        (".", "cannot read"),
+        ("binary.yaml", "cannot read"),
+        ("typo.yaml", "did you mean 'study'?"),
+    ):
         assert main([command, path]) == 2
         err = capsys.readouterr().err
         assert err.startswith("pipeval: ") and said in err and "Traceback" not in err
@@ -57,18 +79,40 @@ def test_wrong_knobs(setting, tmp_path, capsys):
     assert f"--set {setting}" in capsys.readouterr().err and not (tmp_path / "x").exists()
 
 
+@pytest.mark.parametrize("setting", ["n=99", "n=-5", "seed=-1"])
+def test_knobs_out_of_reach(setting, tmp_path, capsys):
+    assert main(["sample", "guanajuato", "--out", str(tmp_path / "x"), "--set", setting]) == 2
+    assert "n from 100 firms up and a seed from 0 up" in capsys.readouterr().err
+
+
 def test_michigan_has_no_knobs(tmp_path, capsys):
     assert main(["sample", "michigan", "--out", str(tmp_path / "x"), "--set", "effect=0"]) == 2
     assert "no knobs" in capsys.readouterr().err
 
 
 def test_sample(tmp_path, capsys):
-    assert main(["sample", "guanajuato", "--out", str(tmp_path / "x"), "--set", "n=60", "--set", "effect=0", "--set", "planted_errors=0"]) == 0
+    assert (
+        main(
+            [
+                "sample",
+                "guanajuato",
+                "--out",
+                str(tmp_path / "x"),
+                "--set",
+                "n=100",
+                "--set",
+                "effect=0",
+                "--set",
+                "planted_errors=0",
+            ]
+        )
+        == 0
+    )
     assert "19 tables written to" in capsys.readouterr().out
     truth = pd.read_csv(tmp_path / "x" / "truth.csv")
-    assert truth["firm_id"].nunique() == 60 and (truth["tau_ln_sales"].fillna(0) == 0).all() and Knobs().effect != 0
+    assert truth["firm_id"].nunique() == 100 and (truth["tau_ln_sales"].fillna(0) == 0).all() and Knobs().effect != 0
     (tmp_path / "file").write_text("")
-    assert main(["sample", "guanajuato", "--out", str(tmp_path / "file" / "y"), "--set", "n=60"]) == 1
+    assert main(["sample", "guanajuato", "--out", str(tmp_path / "file" / "y"), "--set", "n=100", "--set", "planted_errors=0"]) == 1
     assert "cannot read or write" in capsys.readouterr().err
 
 
@@ -109,7 +153,11 @@ def test_the_table_of_faults_is_grouped_by_firm_and_can_be_mailed(small, capsys)
     assert small.check() == 10
     out, table = capsys.readouterr().out, small.faults()
     assert list(table.columns) == ["table", "row", "firm_id", "column", "rule", "kind", "value", "action"]
-    assert table[["firm_id", "row", "rule", "kind"]].to_numpy().tolist() == [["F01", "3", "type", "blocking"], ["F03", "11", "unknown_code", "blocking"], ["F01", "2", "range", "query"]]
+    assert table[["firm_id", "row", "rule", "kind"]].to_numpy().tolist() == [
+        ["F01", "3", "type", "blocking"],
+        ["F03", "11", "unknown_code", "blocking"],
+        ["F01", "2", "range", "query"],
+    ]
     assert table["action"].ne("").all() and table["value"].tolist() == ["x", "'=cmd()", "-5.0"]
     assert out.count("\nF01\n") + out.startswith("F01\n") == 1 and "2 blocking faults, 1 queries; table saved to" in out
 
@@ -183,7 +231,7 @@ def test_a_failed_run_leaves_the_last_report_alone(small, tmp_path, failed, caps
     assert "small: the numbers failed" in err and str(out / "small.failed") in err
 
 
-@pytest.mark.parametrize("writer", ["pathlib.Path.rename", "tempfile.mkdtemp", "pipeval.batch._swap", "pipeval.batch._execute"])
+@pytest.mark.parametrize("writer", ["pathlib.Path.rename", "pathlib.Path.mkdir", "pipeval.batch._swap", "pipeval.batch._execute"])
 def test_a_full_disk_leaves_the_last_report_alone(small, tmp_path, finished, monkeypatch, capsys, writer):
     out = tmp_path / "reports"
     kept = good_report(out)
@@ -256,11 +304,18 @@ sys.exit(1)
 """
 
 
-@pytest.mark.parametrize(("ename", "code", "said"), [
-    ("DataError", 10, "small: what happened"), ("DesignError", 11, "small: what happened"), ("EstimationError", 12, "small: what happened"),
-    ("PipevalError", 1, "small: what happened"), ("UsageError", 2, "small: what happened"), ("KeyError", 1, "small: KeyError: what happened"),
-    ("warn", 1, "small: warn: what happened"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("ename", "code", "said"),
+    [
+        ("DataError", 10, "small: what happened"),
+        ("DesignError", 11, "small: what happened"),
+        ("EstimationError", 12, "small: what happened"),
+        ("PipevalError", 1, "small: what happened"),
+        ("UsageError", 2, "small: what happened"),
+        ("KeyError", 1, "small: KeyError: what happened"),
+        ("warn", 1, "small: warn: what happened"),
+    ],
+)
 def test_the_error_of_a_notebook_gives_the_exit_code(small, tmp_path, monkeypatch, capsys, ename, code, said):
     child(monkeypatch, ERROR % ename)
     assert main(["run", str(small.params), "--out", str(tmp_path / "r")]) == code

@@ -26,7 +26,7 @@ def _study():
 def _part(job: tuple[float, int, int]) -> pd.DataFrame:
     effect, first, last = job
     study = _study()
-    return recover(study, Knobs(effect=effect), range(first, last), {"headline": (study.headline, study.did)}, extra=True)
+    return recover(study, Knobs(effect=effect), range(first, last), {"headline": (study.headline, study.did)}, extra=effect > 0)
 
 
 def _draws(effect: float, draws: int = DRAWS) -> pd.DataFrame:

@@ -21,9 +21,24 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "pipeval"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 TREES = {p: ast.parse(p.read_text(encoding="utf-8")) for p in MODULES}
-FLOORS = ["errors study", "data", "baseline", "matching", "did", "monitoring", "verdicts", "robustness", "evaluation stages", "report batch cli __main__"]
+FLOORS = [
+    "errors study",
+    "data",
+    "baseline",
+    "matching",
+    "did",
+    "monitoring",
+    "verdicts",
+    "robustness",
+    "evaluation stages",
+    "report batch cli __main__",
+]
 FLOOR = {room: level for level, rooms in enumerate(FLOORS, start=1) for room in rooms.split()}
-SOURCES = [p for folder in ("src", "tests", "docs", "params", "notebooks", ".ci", "benchmarks", "data") for p in sorted((ROOT / folder).rglob("*"))]
+SOURCES = [
+    p
+    for folder in ("src", "tests", "docs", "params", "notebooks", ".ci", "benchmarks", "data")
+    for p in sorted((ROOT / folder).rglob("*"))
+]
 SOURCES += [p for p in ROOT.iterdir() if p.suffix in (".md", ".toml") or p.name in (".gitignore", "LICENSE")]
 
 
@@ -62,7 +77,12 @@ def code_lines(node: ast.AST) -> int:
 
 
 def functions():
-    return [(f"{name_of(p)}: {n.name}", n) for p, t in TREES.items() for n in ast.walk(t) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
+    return [
+        (f"{name_of(p)}: {n.name}", n)
+        for p, t in TREES.items()
+        for n in ast.walk(t)
+        if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
 
 
 def test_the_floors_are_those_of_the_design():
@@ -157,23 +177,52 @@ def test_the_version_is_one():
     assert project["version"] == pipeval.__version__
 
 
-@pytest.mark.parametrize("code", ["import pipeval", "from pipeval.cli import main; main(['--help'])", "from pipeval.cli import main; main(['--version'])"])
+@pytest.mark.parametrize(
+    "code",
+    ["import pipeval", "from pipeval.cli import main; main(['--help'])", "from pipeval.cli import main; main(['--version'])"],
+)
 def test_nothing_heavy_is_loaded(code):
-    heavy = "pandas numpy scipy matplotlib pydantic yaml statsmodels papermill".split()
+    heavy = ["pandas", "numpy", "scipy", "matplotlib", "pydantic", "yaml", "statsmodels", "papermill"]
     script = f"import sys\ntry:\n    {code}\nexcept SystemExit: pass\nprint('loaded:', [m for m in {heavy} if m in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env={"PYTHONPATH": str(PACKAGE.parent), "PATH": ""}, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        env={"PYTHONPATH": str(PACKAGE.parent), "PATH": ""},
+        check=True,
+    )
     assert done.stdout.strip().endswith("loaded: []"), done.stdout
 
 
 # Put together from halves, so that this file does not hold them.
-_WORDS = ["pyp" + "i.org", "files.python" + "hosted", "conda" + ".anaconda", "cran.r-" + "project", "npm" + "js", "Cla" + "ude", "Anth" + "ropic", "TO" + "DO", "FIX" + "ME"]
-_PLACES = re.compile(r"(?<![\w.:/<])/(?:" + "|".join(["ho" + "me", "Us" + "ers", "ro" + "ot", "wo" + "rk", "tm" + "p", "mn" + "t"]) + r")/\w|\.\./" + r"shared|[A-Z]:\\Us" + "ers")
+_WORDS = [
+    "pyp" + "i.org",
+    "files.python" + "hosted",
+    "conda" + ".anaconda",
+    "cran.r-" + "project",
+    "npm" + "js",
+    "Cla" + "ude",
+    "Anth" + "ropic",
+    "TO" + "DO",
+    "FIX" + "ME",
+]
+_PLACES = re.compile(
+    r"(?<![\w.:/<])/(?:"
+    + "|".join(["ho" + "me", "Us" + "ers", "ro" + "ot", "wo" + "rk", "tm" + "p", "mn" + "t"])
+    + r")/\w|\.\./"
+    + r"shared|[A-Z]:\\Us"
+    + "ers"
+)
 
 
 def test_no_foreign_words_or_places():
     found = []
     for path in SOURCES:
-        if path.is_file() and path.suffix in (".py", ".md", ".toml", ".yaml", ".ipynb", ".json", ".csv", "") and "__pycache__" not in path.parts:
+        if (
+            path.is_file()
+            and path.suffix in (".py", ".md", ".toml", ".yaml", ".ipynb", ".json", ".csv", "")
+            and "__pycache__" not in path.parts
+        ):
             text = path.read_text(encoding="utf-8")
             found += [f"{path.relative_to(ROOT)}: {w}" for w in _WORDS if re.search(rf"\b{re.escape(w)}", text)]
             found += [f"{path.relative_to(ROOT)}: {m}" for m in _PLACES.findall(text)]
@@ -193,4 +242,6 @@ def test_notebooks_hold_no_functions_and_no_outputs():
 def test_every_module_can_be_imported():
     for path in MODULES:
         if path.name != "__main__.py":
-            importlib.import_module(".".join(["pipeval", *path.relative_to(PACKAGE).with_suffix("").parts]).removesuffix(".__init__"))
+            importlib.import_module(
+                ".".join(["pipeval", *path.relative_to(PACKAGE).with_suffix("").parts]).removesuffix(".__init__")
+            )

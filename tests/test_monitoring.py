@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeval.monitoring.budget import budget_check, budget_table, cofinance_rate, disbursement_path
+from pipeval.monitoring.budget import budget_check, budget_table, disbursement_path
 from pipeval.monitoring.outputs import COLUMNS, outputs_table
 from pipeval.study.specs import Cofinance
 
@@ -88,9 +88,9 @@ def test_disbursement_path():
 
 
 def test_cofinancing_falls_in_a_straight_line():
-    np.testing.assert_allclose(cofinance_rate([0, 18, 36, 40]), [0.70, 0.50, 0.30, 0.30])
-    assert cofinance_rate(np.arange(37)).mean() == pytest.approx(0.50)
-    assert cofinance_rate(6, Cofinance(start=0.8, end=0.2, months=12)) == pytest.approx(0.5)
+    np.testing.assert_allclose(Cofinance().rate(np.array([0, 18, 36, 40])), [0.70, 0.50, 0.30, 0.30])
+    assert Cofinance().rate(np.arange(37)).mean() == pytest.approx(0.50)
+    assert Cofinance(start=0.8, end=0.2, months=12).rate(6) == pytest.approx(0.5)
 
 
 def test_outputs_against_plan():

@@ -12,14 +12,24 @@ from pipeval.errors import DesignError
 
 @pytest.fixture
 def panel():
-    frame = pd.DataFrame({
-        "id": ["b", "b", "a", "a", "c"], "t": [2, 1, 1, 2, 1], "start": [2, 2, 0, 0, np.nan], "y": [3.0, 1.0, 1.0, np.nan, 5.0], "size": [4, 4, 2, 2, 9],
-    })  # fmt: skip
+    frame = pd.DataFrame(
+        {
+            "id": ["b", "b", "a", "a", "c"],
+            "t": [2, 1, 1, 2, 1],
+            "start": [2, 2, 0, 0, np.nan],
+            "y": [3.0, 1.0, 1.0, np.nan, 5.0],
+            "size": [4, 4, 2, 2, 9],
+        }
+    )
     return Panel.from_frame(frame, firm_id="id", period="t", cohort="start", outcomes=["y"], covariates=["size"])
 
 
 def test_tables_of_a_panel(panel):
-    assert panel.firms.to_dict("index") == {"a": {"cohort": NEVER, "size": 2}, "b": {"cohort": 2.0, "size": 4}, "c": {"cohort": NEVER, "size": 9}}
+    assert panel.firms.to_dict("index") == {
+        "a": {"cohort": NEVER, "size": 2},
+        "b": {"cohort": 2.0, "size": 4},
+        "c": {"cohort": NEVER, "size": 9},
+    }
     assert panel.outcomes.index.tolist() == [("a", 1), ("a", 2), ("b", 1), ("b", 2), ("c", 1)]
     assert panel.periods.tolist() == [1, 2] and panel.firms.index.name == "firm_id"
     np.testing.assert_array_equal(panel.wide("y"), [[1, np.nan], [1, 3], [5, np.nan]])
@@ -27,7 +37,9 @@ def test_tables_of_a_panel(panel):
 
 
 def test_whoever_leaves_is_in_the_ledger(panel):
-    fewer = panel.keep(["a", "b"], stage="pool", reason="indirect").keep(["b"], stage="support", reason=pd.Series({"a": "off_support"}))
+    fewer = panel.keep(["a", "b"], stage="pool", reason="indirect").keep(
+        ["b"], stage="support", reason=pd.Series({"a": "off_support"})
+    )
     assert fewer.ledger.to_numpy().tolist() == [["c", "pool", "indirect"], ["a", "support", "off_support"]]
     assert fewer.firms.index.tolist() == ["b"] and fewer.outcomes.index.get_level_values(0).unique().tolist() == ["b"]
     assert len(panel.firms) == 3 and panel.ledger.empty

@@ -26,23 +26,27 @@ def fault(small, text: str, old: str = "") -> str:
 
 
 def test_the_shipped_studies_read():
-    for path in sorted(SHIPPED.glob("guanajuato_*.yaml")) + [SHIPPED / "michigan_final.yaml"]:
+    for path in [*sorted(SHIPPED.glob("guanajuato_*.yaml")), SHIPPED / "michigan_final.yaml"]:
         study = read_study(path)
         assert study.study == path.stem and study.root == SHIPPED.parent and Path(study.data.folder).is_absolute()
 
 
 def test_extends_lays_one_file_over_another(small):
+    small.planned(treatment={"definition": "component2"})
     (small.params.parent / "late.yaml").write_text("extends: small.yaml\nstudy: late\ntreatment: {reference_year: 2004}\n")
     late, first = read_study(small.params.parent / "late.yaml"), small.read()
     assert late.study == "late" and late.treatment.reference_year == 2004
-    assert late.treatment.definition == first.treatment.definition and late.outcomes == first.outcomes
+    assert late.treatment.definition == first.treatment.definition == "component2" and late.outcomes == first.outcomes
 
 
 def test_a_circle_of_extends(small):
-    assert "extends itself through small.yaml → other.yaml" in [
-        (small.params.parent / "other.yaml").write_text("extends: small.yaml\n"),
-        fault(small, "\nextends: other.yaml\n"),
-    ][1]
+    assert (
+        "extends itself through small.yaml → other.yaml"
+        in [
+            (small.params.parent / "other.yaml").write_text("extends: small.yaml\n"),
+            fault(small, "\nextends: other.yaml\n"),
+        ][1]
+    )
 
 
 def test_extends_stays_in_its_folder(small):
@@ -56,10 +60,21 @@ def test_unknown_keys_name_the_nearest(small):
 
 
 def test_all_faults_at_once(small):
-    small.planned(as_of="soon", stage="finale", baseline={"yaer": 2003}, outcomes=[{"id": "A", "measure": "sales", "label": {}, "scale": "ln"}])
+    small.planned(
+        as_of="soon",
+        stage="finale",
+        baseline={"yaer": 2003},
+        outcomes=[{"id": "A", "measure": "sales", "label": {}, "scale": "ln"}],
+    )
     found = fault(small, "\n")
     assert "small.yaml: 6 fault(s)" in found
-    for words in ("as_of:", "stage: Input should be 'midterm', 'final' or 'expost'; found 'finale'", "baseline.yaer", "outcomes.0.id", "outcomes.0.scale"):
+    for words in (
+        "as_of:",
+        "stage: Input should be 'midterm', 'final' or 'expost'; found 'finale'",
+        "baseline.yaer",
+        "outcomes.0.id",
+        "outcomes.0.scale",
+    ):
         assert words in found
 
 
@@ -72,7 +87,7 @@ def test_a_language_that_yaml_reads_as_false(small, text):
     small.plan.pop("report")
     small.save()
     found = fault(small, f"\nreport: {{languages: {text}}}\n")
-    assert "report.languages" in found and "quote them" in found or text == "no"
+    assert ("report.languages" in found and "quote them" in found) or text == "no"
 
 
 def test_a_key_that_yaml_reads_as_false(small):
@@ -83,7 +98,18 @@ def test_a_key_that_yaml_reads_as_false(small):
     assert "report.locales" in fault(small, "\nreport: {locales: {no: nb_NO}}\n")
 
 
-@pytest.mark.parametrize(("text", "refused"), [("2006-03-31", False), ("'2006-03-31'", False), ("2006-03-31 12:00:00", True), ("2006-02-31", True), ("2006", True), ("31.03.2006", True), ("yes", True)])
+@pytest.mark.parametrize(
+    ("text", "refused"),
+    [
+        ("2006-03-31", False),
+        ("'2006-03-31'", False),
+        ("2006-03-31 12:00:00", True),
+        ("2006-02-31", True),
+        ("2006", True),
+        ("31.03.2006", True),
+        ("yes", True),
+    ],
+)
 def test_dates_quoted_or_not(small, text, refused):
     if refused:
         assert "as_of" in fault(small, f"as_of: {text}", "as_of: '2006-03-31'") or text == "2006-02-31"
@@ -107,25 +133,28 @@ def test_rules_between_keys(small):
 # ── YAML ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize(("content", "said"), [
-    ("a: 1\nb: 2\na: 3\n", "the key 'a' stands twice"),
-    ("x:\n  a: 1\n  a: 1\n", "the key 'a' stands twice"),
-    ("a: &a [1, 1]\nb: [*a, *a]\n", "references (*a) are not used here"),
-    ("a: &a {b: *a}\n", "references"),
-    ("base: &b {x: 1}\nc:\n  <<: *b\n", "references"),
-    ("a: [1, 2\n", "is not valid YAML"),
-    ("a: !!python/object/apply:os.system ['true']\n", "is not valid YAML"),
-    ("{a: 1}: 2\n", "is not valid YAML"),
-    ("[" * 3000, "is not valid YAML"),
-    ("a: 2004-02-31\n", "is not valid YAML"),
-    ("- a\n- b\n", "must hold keys and values; found list"),
-    ("", "must hold keys and values; found NoneType"),
-    ("a: 1\n---\nb: 2\n", "is not valid YAML"),
-    (b"\x00\x01\x02\xff", "cannot read"),
-    (b"a: \x00", "is not valid YAML"),
-    ("ñ: 1\n".encode("latin-1"), "cannot read"),
-    (b"a: 1\n" * 250_000, "a params file is a few kilobytes"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("a: 1\nb: 2\na: 3\n", "the key 'a' stands twice"),
+        ("x:\n  a: 1\n  a: 1\n", "the key 'a' stands twice"),
+        ("a: &a [1, 1]\nb: [*a, *a]\n", "references (*a) are not used here"),
+        ("a: &a {b: *a}\n", "references"),
+        ("base: &b {x: 1}\nc:\n  <<: *b\n", "references"),
+        ("a: [1, 2\n", "is not valid YAML"),
+        ("a: !!python/object/apply:os.system ['true']\n", "is not valid YAML"),
+        ("{a: 1}: 2\n", "is not valid YAML"),
+        ("[" * 3000, "is not valid YAML"),
+        ("a: 2004-02-31\n", "is not valid YAML"),
+        ("- a\n- b\n", "must hold keys and values; found list"),
+        ("", "must hold keys and values; found NoneType"),
+        ("a: 1\n---\nb: 2\n", "is not valid YAML"),
+        (b"\x00\x01\x02\xff", "cannot read"),
+        (b"a: \x00", "is not valid YAML"),
+        ("ñ: 1\n".encode("latin-1"), "cannot read"),
+        (b"a: 1\n" * 250_000, "a params file is a few kilobytes"),
+    ],
+)
 def test_yaml_without_surprises(tmp_path, content, said):
     path = tmp_path / "x.yaml"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
@@ -148,7 +177,22 @@ def test_a_file_that_is_missing_or_a_folder(tmp_path):
 # ── paths ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-OUTSIDE = ["C:\\x", "C:/x", "C:x", "c:\\data\\..\\x", "\\\\server\\share\\x", "//server/share/x", "..\\x", "a\\..\\..\\x", "../x", "a/../../x", "/etc/passwd", "\\x", "\\\\?\\C:\\x", "a/.."]  # fmt: skip
+OUTSIDE = [
+    "C:\\x",
+    "C:/x",
+    "C:x",
+    "c:\\data\\..\\x",
+    "\\\\server\\share\\x",
+    "//server/share/x",
+    "..\\x",
+    "a\\..\\..\\x",
+    "../x",
+    "a/../../x",
+    "/etc/passwd",
+    "\\x",
+    "\\\\?\\C:\\x",
+    "a/..",
+]
 
 
 @pytest.mark.parametrize("name", OUTSIDE)
@@ -158,7 +202,11 @@ def test_paths_outside_are_refused_on_every_system(tmp_path, name):
 
 
 def test_separators_of_both_systems_mean_the_same(tmp_path):
-    assert inside(tmp_path, "data\\wave 1\\survey.csv") == tmp_path / "data" / "wave 1" / "survey.csv" == inside(tmp_path, "data/wave 1/survey.csv")
+    assert (
+        inside(tmp_path, "data\\wave 1\\survey.csv")
+        == tmp_path / "data" / "wave 1" / "survey.csv"
+        == inside(tmp_path, "data/wave 1/survey.csv")
+    )
     assert inside(tmp_path, ".") == tmp_path
     assert PureWindowsPath("data\\survey.csv").parts == ("data", "survey.csv")
 

@@ -14,7 +14,8 @@ from pipeval.study.logframe import Indicator, LogFrame
 from pipeval.study.specs import Study
 from pipeval.verdicts.attainment import STATES, attainment
 from pipeval.verdicts.change import aggregate
-from pipeval.verdicts.evidence import GRADES, as_share, count_row, evidence, joint_evidence
+from pipeval.did.estimate import as_share
+from pipeval.verdicts.evidence import GRADES, count_row, evidence, joint_evidence
 from pipeval.verdicts.inputs import Inputs, selected
 from pipeval.verdicts.judge import COLUMNS, aggregator_strip, attained, verdict_table
 from pipeval.verdicts.remarks import REMARKS, remark_text

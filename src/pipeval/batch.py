@@ -12,7 +12,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -90,7 +89,9 @@ def _one(study, params: Path, out: Path, data: Path | None, timeout: int, tick: 
     target = out / study.study
     place = None
     try:
-        place = Path(tempfile.mkdtemp(prefix=f".{study.study}.", dir=out))
+        place = out / f".{study.study}.{os.getpid()}"
+        shutil.rmtree(place, ignore_errors=True)
+        place.mkdir()
         code, message = _execute(study, params, place, data, timeout, tick)
         if code == 0:
             _swap(place, target)
@@ -155,8 +156,8 @@ def _failure(notebook: Path, log: Path) -> tuple[int, str]:
 def _swap(place: Path, target: Path) -> None:
     """Put a finished folder in the place of the last one; at no moment is there half a report under the study's name."""
     old = target.with_name(f".{target.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    if target.exists():
+    if target.exists():  # else a run that was killed just here has left the last good report under the old name
+        shutil.rmtree(old, ignore_errors=True)
         target.rename(old)
     try:
         place.rename(target)

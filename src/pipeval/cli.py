@@ -14,6 +14,8 @@ from pathlib import Path
 from . import __version__
 from .errors import PipevalError, UsageError
 
+_FEWEST = 100  # firms: with fewer, some arms and branches of the made programme are empty
+
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command and return its exit code."""
@@ -114,6 +116,8 @@ def _knobs(settings: list[str], knobs: type) -> dict:
             chosen[name] = type(defaults[name])(float(value))
         except (ValueError, OverflowError):
             raise UsageError(f"--set {setting}: a number must follow the equals sign") from None
+    if chosen.get("n", _FEWEST) < _FEWEST or chosen.get("seed", 0) < 0:
+        raise UsageError(f"the made programme needs n from {_FEWEST} firms up and a seed from 0 up; found {chosen}")
     return chosen
 
 

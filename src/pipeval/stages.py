@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from .baseline.indicators import baseline_indicators
 from .baseline.response import response_table, response_test, sample_flow
@@ -20,24 +21,25 @@ from .data.check import check
 from .data.load import load, require_clean
 from .data.measures import measures
 from .data.queries import settle_queries
-from .data.treatment import build_panel
+from .data.treatment import build_panel, rules
 from .did.aggregate import aggregate
-from .did.estimate import as_share, at_reference, by_period, compared, estimate
+from .did.estimate import as_share, at_reference, balance_of, by_period, compared, estimate, population
 from .did.inference import holm, pretrend_test
 from .did.placebo import placebo_error
 from .did.power import mde, sd_of_change
 from .errors import DesignError, EstimationError, Note, collected, warn
-from .matching.balance import balance_table, match_summary, overlap_table
+from .matching.balance import match_summary, overlap_table
 from .matching.pool import comparable, pool_table
 from .monitoring.budget import budget_table, disbursement_path
 from .monitoring.outputs import outputs_table
 from .robustness.checks import design_checks
 from .robustness.grid import match_controls, robustness_grid, two_way_table
 from .study.calendar import due_dates
+from .study.lint import lint
 from .study.logframe import LogFrame, read_logframe
 from .study.specs import Study
 from .verdicts.attainment import Inputs
-from .verdicts.judge import verdict_table
+from .verdicts.judge import aggregator_strip, attained, verdict_table
 from .verdicts.net import net_counts
 
 EARLY = "midterm"
@@ -92,6 +94,7 @@ def proved_data(study: Study):
         "gaps": pd.DataFrame({"table": list(tables.gaps), "consequence": list(tables.gaps)}),
         "faults_summary": summary,
         "corrections": tables.corrections,
+        "masked": pd.DataFrame(list(tables.masked.items()), columns=["table", "n"]),
     }
     if study.calendar is not None:
         found["calendar"] = due_dates(study.calendar, *(tables.frames.get(n) for n in ("ledger", "budget")), _plans_ready(tables))
@@ -127,11 +130,11 @@ def baseline(data: Stage, study: Study):
 def control_group(data: Stage, start: Stage, study: Study):
     """Who is compared with whom: the pool, the matches, their balance. Outcomes after the base year are not looked at."""
     everyone = start["everyone"]
-    panel = comparable(everyone, study.treatment)
+    panel = comparable(everyone, rules(study, study.treatment.definition))
     sample = match_controls(panel, study)
     columns = [*dict.fromkeys((*study.match.covariates, *study.match.exact))]
     history = [c for c in panel.firms if c.startswith("growth_") and panel.firms[c].notna().any()]
-    balance = [_balance(panel.firms, sample, study, n).assign(kind=kind) for kind, names in (("level", columns), ("change", history)) for n in names]
+    balance = [balance_of(panel, sample, study, n).assign(kind=kind) for kind, names in (("level", columns), ("change", history)) for n in names]
     treated = np.isfinite(panel.firms["cohort"]).reindex(sample.scores.index)
     tables = {
         "pool": pool_table(panel, everyone.firms),
@@ -142,20 +145,6 @@ def control_group(data: Stage, start: Stage, study: Study):
         "overlap": overlap_table(sample.scores, treated, sample.weights),
     }
     return {"panel": panel, "sample": sample}, tables
-
-
-def _balance(firms: pd.DataFrame, sample, study: Study, column: str) -> pd.DataFrame:
-    """One column's balance: before, in the matched sample, and on the common support with controls at the odds of their score."""
-    known = firms[firms[column].notna()]
-    matched = balance_table(known, sample, [column])
-    if not study.did.covariates:
-        return matched
-    score = sample.scores.reindex(known.index)
-    treated = np.isfinite(known["cohort"])
-    inside = score.between(max(score[treated].min(), score[~treated].min()), min(score[treated].max(), score[~treated].max()))
-    odds = (score / (1 - score)).where(~treated, 1.0).where(inside, 0.0)
-    weighted = balance_table(known.assign(cohort=known["cohort"].where(treated, np.inf)), odds, [column])
-    return pd.concat([matched, weighted[weighted["sample"] == "after"].assign(sample="weighted")])
 
 
 @_stage
@@ -174,15 +163,18 @@ def detectable(data: Stage, start: Stage, group: Stage, study: Study):
 def _detectable(firms, outcome, study: Study, weights: pd.Series | None) -> dict:
     """The minimum detectable effect of one outcome: `mde` on its own scale, `mde_share` as a share."""
     horizon = study.treatment.reference_year - study.baseline.year
-    spread = sd_of_change(firms, outcome.id, horizon, study.did.covariates, weights, study.baseline.year + 1)
+    firms = population(firms, outcome)
+    covariates = tuple(c for c in study.did.covariates if c not in outcome.among)
+    spread = sd_of_change(firms, outcome.id, horizon, covariates, weights, study.baseline.year + 1)
     if outcome.scale == "poisson":
-        error = placebo_error(firms, outcome.id, study.baseline.year, study.did)
+        error = placebo_error(firms, outcome.id, study.baseline.year, horizon, study.did)
         spread["sd"] = error / np.sqrt(1 / spread["n_treated"] + 1 / spread["n_control"])
         spread["basis"] = "placebo"
     elif not spread["sd"] > 0:
         spread["sd"], spread["reason"] = np.nan, spread["reason"] or "no variation before the programme"
     found = mde(spread, study.power, outcome.relevant_effect, "level" if outcome.scale == "poisson" else outcome.scale)
-    share, target = as_share(found["mde"], outcome.scale), outcome.relevant_effect
+    sign = -1.0 if outcome.direction == "decrease" else 1.0
+    share, target = sign * as_share(sign * found["mde"], outcome.scale), outcome.relevant_effect
     known = target is not None and not np.isnan(share)
     row = {"outcome": outcome.id, "scale": outcome.scale, "horizon": horizon, "sd_change": found.pop("sd"), "source": found.pop("basis")}
     return row | found | {"mde_share": share, "target": target, "detectable": bool(share <= target) if known else None}
@@ -204,10 +196,26 @@ def effects(data: Stage, start: Stage, group: Stage, power: Stage, study: Study)
         "trends": _trends(panel, sample, study),
         "response_test": response_test(panel, study.outcomes[0].id, study.baseline.year),
     }
-    headline = cells[study.outcomes[0].id]
-    analysed = headline.firm_id[headline.member.any(axis=1)] if headline is not None else panel.firms.index[:0]
+    analysed = _analysed(cells[study.outcomes[0].id], study)
     tables["sample_flow"] = _flow(data, start, panel, sample, analysed, study)
+    tables["firms_not_used"] = _not_used(panel, sample, analysed)
     return {"cells": cells}, tables
+
+
+def _analysed(cells, study: Study) -> pd.Index:
+    """The firms behind the headline: those in the reference year's cells of the first outcome."""
+    if cells is None:
+        return pd.Index([])
+    here = (cells.table["period"] == study.treatment.reference_year).to_numpy()
+    return cells.firm_id[cells.member[:, here].any(axis=1)]
+
+
+def _not_used(panel, sample, analysed: pd.Index) -> pd.DataFrame:
+    """One row a firm and step that it does not pass, with the reason code: the ledger, the match, the headline."""
+    single = sample.unmatched.assign(stage="match")[["firm_id", "stage", "reason"]]
+    silent = panel.firms.index.difference(analysed)
+    silent = pd.DataFrame({"firm_id": silent, "stage": "headline", "reason": "not_observed_or_off_support"})
+    return pd.concat([panel.ledger, single, silent], ignore_index=True)
 
 
 def _attempt(run: Callable):
@@ -239,8 +247,7 @@ def _effect_rows(data: Stage, panel, sample, cells: dict, power: Stage, study: S
 
 def _group_of(data: Stage, study: Study, definition: str):
     """The panel and the matches of another treatment definition, made like the headline's."""
-    rules = study.treatment.model_copy(update={"branches": ()} if definition == "beneficiary" else {})
-    panel = comparable(build_panel(data["tables"], data["measures"], study, definition), rules)
+    panel = comparable(build_panel(data["tables"], data["measures"], study, definition), rules(study, definition))
     return panel, match_controls(panel, study)
 
 
@@ -294,47 +301,49 @@ def _pretrends(cells: dict, primary: list[str]) -> pd.DataFrame:
 
 def _trends(panel, sample, study: Study) -> pd.DataFrame:
     """Mean of each log outcome by year, base year = 100: treated firms, matched controls, all comparison firms that answer."""
-    treated = np.isfinite(panel.firms["cohort"])
+    treated = panel.firms["cohort"] <= study.treatment.reference_year
+    never = np.isinf(panel.firms["cohort"])
     matched = sample.weights.groupby(level="firm_id").sum()
-    matched = matched[matched.index.isin(panel.firms.index[~treated])]
+    matched = matched[matched.index.isin(panel.firms.index[never])]
     groups = {
         "treated": pd.Series(1.0, index=panel.firms.index[treated]),
         "matched": matched,
-        "comparison": pd.Series(1.0, index=panel.firms.index[~treated]),
+        "comparison": pd.Series(1.0, index=panel.firms.index[never]),
     }
+    z = float(stats.norm.ppf(0.5 + study.did.level / 2))
     rows = []
-    for outcome in (o for o in study.outcomes if o.scale == "log"):
+    for outcome in (o for o in study.outcomes if o.scale == "log" and not o.among):
         wide = panel.wide(outcome.id)
         if study.baseline.year not in wide or wide[study.baseline.year].notna().sum() == 0:
             continue
         change = wide.sub(wide[study.baseline.year], axis=0)
-        rows += [_trend_row(outcome.id, p, g, change[p].reindex(w.index), w) for g, w in groups.items() for p in wide.columns]
+        rows += [_trend_row(outcome.id, p, g, change[p].reindex(w.index), w, z) for g, w in groups.items() for p in wide.columns]
     return pd.DataFrame(rows, columns=["outcome", "period", "group", "mean", "conf_low", "conf_high", "n"])
 
 
-def _trend_row(outcome: str, period: int, group: str, change: pd.Series, weight: pd.Series) -> tuple:
+def _trend_row(outcome: str, period: int, group: str, change: pd.Series, weight: pd.Series, z: float) -> tuple:
     seen = change.notna()
     n, w, y = int(seen.sum()), weight[seen].to_numpy(), change[seen].to_numpy()
     if n < 2:
         return outcome, period, group, np.nan, np.nan, np.nan, n
     mean = np.average(y, weights=w)
     error = np.sqrt((w**2 * (y - mean) ** 2).sum()) / w.sum()
-    return outcome, period, group, *(100 * np.exp(mean + z * error) for z in (0, -1.96, 1.96)), n
+    return outcome, period, group, *(100 * np.exp(mean + k * error) for k in (0, -z, z)), n
 
 
 def _flow(data: Stage, start: Stage, panel, sample, analysed: pd.Index, study: Study) -> pd.DataFrame:
+    """Firms by arm, from the register to the estimate: every stage after the first holds firms of the stage before, matching aside."""
     register = data["tables"]["enterprises"].set_index("firm_id").sort_index()
     status = data["measures"].headline["status"].unstack().reindex(register.index)
-    eligible = start["everyone"].firms["eligible"]
     base = study.baseline.year
-    surveyed = status.index[status[base] == "alive"] if base in status else status.index[:0]
+    answered = status.index[status[base] == "alive"] if base in status else status.index[:0]
     stages = {
         "register": register.index,
-        "eligible": eligible.index[eligible],
-        "surveyed_base": surveyed,
+        "evaluated": start["everyone"].firms.index,
         "comparable": panel.firms.index,
+        "surveyed_base": panel.firms.index.intersection(answered),
         "matched": pd.Index(sample.sets["firm_id"].unique()),
-        "analysed": pd.Index(analysed),
+        "analysed": analysed,
     }
     return sample_flow(register, stages)
 
@@ -342,11 +351,15 @@ def _flow(data: Stage, start: Stage, panel, sample, analysed: pd.Index, study: S
 @_stage
 def robustness(data: Stage, start: Stage, group: Stage, found: Stage, study: Study):
     """How far the answer depends on choices, and whether what it rests on holds."""
-    primary = _primary_outcomes(data["logframe"], study)
-    grid = robustness_grid(group["panel"], group["sample"], study, primary)
-    before = {"balance": group["balance"], "robustness": grid} | {n: found[n] for n in ("pretrend", "response_test")}
-    checks = design_checks(group["panel"], group["sample"], study, before, start["everyone"])
-    return {}, {"robustness": grid, "design_checks": checks, "twfe": two_way_table(group["panel"], study)}
+    panel, sample = group["panel"], group["sample"]
+    judged = [i.effect for i in data["logframe"].indicators if i.effect in found["cells"]]
+    cells = {key: found["cells"][key] for key in dict.fromkeys([*_primary_outcomes(data["logframe"], study), *judged])}
+    tables = {
+        "design_checks": design_checks(start["everyone"], panel, sample, study, cells, group["balance"]),
+        "robustness": robustness_grid(panel, sample, study, _primary_outcomes(data["logframe"], study)),
+        "twfe": two_way_table(panel, study),
+    }
+    return {}, tables
 
 
 @_stage
@@ -370,7 +383,9 @@ def verdicts(data: Stage, start: Stage, group: Stage, power: Stage, found: Stage
     counts = net_counts(data["logframe"], inputs, controls, study)
     headline = found["effects"][found["effects"]["headline"] & found["effects"]["std_error"].notna()]
     table = verdict_table(data["logframe"], study, inputs, headline, counts, firm["design_checks"], power["power"])
-    tables = {"verdicts": table}
+    tables = {"verdicts": table, "readings": aggregator_strip(attained(data["logframe"], inputs, study))}
+    eligible = counts.dropna(subset=["n_eligible"]).set_index("indicator")["n_eligible"].astype(int).to_dict()
+    tables["logframe_lint"] = lint(data["logframe"], study, eligible, data["tables"].frames)
     if measured.nominal["exp_status"].notna().any():
         tables["transitions"] = _transitions(inputs, study)
         tables["new_exporters"] = counts

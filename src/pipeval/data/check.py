@@ -20,7 +20,7 @@ from .money import series_values
 from .treatment import classify_size
 
 ACTIONS = {
-    "type": "write a number (no thousands separators), a date (year-month-day) or 0/1 as the data dictionary says; declare data.decimal and data.separator",
+    "type": "write a number (no thousands separators), a date (year-month-day) or 0/1; declare data.decimal and data.separator",
     "unknown_code": "use one of the codes of the data dictionary, or map yours under data.codes",
     "needed": "fill the cell; the table cannot be used without it",
     "missing_column": "add the column, or map your own name for it under data.columns",
@@ -66,12 +66,13 @@ def check(tables: Tables, study: Study) -> pd.DataFrame:
     faults = faults.drop_duplicates(["table", "row", "column", "rule"]).assign(firm_id=lambda f: f["firm_id"].fillna(""))
     faults["action"] = faults["rule"].map(ACTIONS)
     order = faults["kind"].map({"blocking": 0, "query": 1})
-    return faults.assign(_k=order).sort_values(["_k", "firm_id", "table", "row", "column"]).drop(columns="_k").reset_index(drop=True)
+    ordered = faults.assign(_k=order).sort_values(["_k", "firm_id", "table", "row", "column"])
+    return ordered.drop(columns="_k").reset_index(drop=True)
 
 
 def _faults(rule: str, table: str, column: str, rows: pd.DataFrame) -> pd.DataFrame:
-    firm = rows["firm_id"] if "firm_id" in rows else ""
-    value = rows[column] if column in rows else ""
+    firm = rows.get("firm_id", "")
+    value = rows.get(column, "")
     kind = KIND.get(rule, "query")
     faults = pd.DataFrame({"row": rows.index, "firm_id": firm, "value": value}, index=rows.index)
     return faults.assign(table=table, column=column, rule=rule, kind=kind).reindex(columns=FAULT_COLUMNS)
@@ -88,10 +89,11 @@ def keys(tables: Tables, study: Study) -> Found:
 
 
 def firms_known(tables: Tables, study: Study) -> Found:
-    known = tables["enterprises"]["firm_id"]
+    known = set(tables["enterprises"]["firm_id"])
     for name, frame in tables.frames.items():
         if name != "enterprises" and "firm_id" in frame:
-            yield "unknown_firm", name, "firm_id", frame[frame["firm_id"].notna() & ~frame["firm_id"].isin(known)]
+            strangers = set(frame["firm_id"].dropna().unique()) - known
+            yield "unknown_firm", name, "firm_id", frame[frame["firm_id"].isin(strangers)] if strangers else frame.iloc[:0]
 
 
 def entry_years(tables: Tables, study: Study) -> Found:
@@ -142,9 +144,10 @@ def identities(tables: Tables, study: Study) -> Found:
 
 
 def heaping(tables: Tables, study: Study) -> Found:
-    """Sales in round hundreds of thousands in three or more years of a firm."""
+    """Sales of one significant digit, from a hundred thousand up, in three or more years of a firm."""
     rows, column = _answers(tables), f"sales_k{study.programme.currency.lower()}"
-    rounded = (rows[column] > 0) & (rows[column] % 100 == 0)
+    sales = rows[column].where(rows[column] >= 100)
+    rounded = sales % 10 ** np.floor(np.log10(sales)) == 0
     yield "heaped", "survey", column, rows[rounded & (rounded.groupby(rows["firm_id"]).transform("sum") >= 3)]
 
 
@@ -184,7 +187,8 @@ def arms(tables: Tables, study: Study) -> Found:
 def sizes(tables: Tables, study: Study) -> Found:
     firms = tables["enterprises"]
     both = firms["size_class"].notna() & firms["workers_baseline"].notna()
-    yield "size_mismatch", "enterprises", "size_class", firms[both & (classify_size(firms["workers_baseline"]) != firms["size_class"])]
+    by_workers = classify_size(firms["workers_baseline"])
+    yield "size_mismatch", "enterprises", "size_class", firms[both & (by_workers != firms["size_class"])]
 
 
 def services(tables: Tables, study: Study) -> Found:
@@ -200,7 +204,7 @@ def services(tables: Tables, study: Study) -> Found:
     last = ~rows.iloc[::-1].duplicated("firm_id").iloc[::-1]
     yield "subsidy_cap", "services", "programme_paid_usd", rows[(paid > rule.cap_usd * 1.0001) & last]
     months = (rows["start_on"] - pd.Timestamp(study.calendar.project_start)).dt.days / 30.4375
-    allowed = rule.start + (rule.end - rule.start) * (months / rule.months).clip(0, 1)
+    allowed = rule.rate(months)
     share = rows["programme_paid_usd"] / rows["total_cost_usd"].where(rows["total_cost_usd"] > 0)
     yield "subsidy_rate", "services", "programme_paid_usd", rows[share > allowed + rule.tolerance]
 

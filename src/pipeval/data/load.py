@@ -104,7 +104,9 @@ def load(study: Study) -> Tables:
     return Tables(
         frames=frames,
         gaps=tuple(n for n in TABLES if n not in frames and n != "corrections"),
-        faults=_fault_frame([f for f in faults if f["row"] == 1 or f["row"] in frames[f["table"]].index or _BAD_KEY.items() <= f.items()]),
+        faults=_fault_frame(
+            [f for f in faults if f["row"] == 1 or f["row"] in frames[f["table"]].index or _BAD_KEY.items() <= f.items()]
+        ),
         corrections=corrected,
         masked={n: k for n, k in masked.items() if k},
         inputs=inputs,
@@ -161,7 +163,9 @@ def conform(frame: pd.DataFrame, table: Table, study: Study, faults: list[dict])
             continue
         rule = "unknown_code" if column.codes else "type"
         bad = wrong[name]
-        faults += [_cell(table, row, firm, name, rule, "blocking", _with_hint(frame.at[row, name], column)) for row in frame.index[bad]]
+        faults += [
+            _cell(table, row, firm, name, rule, "blocking", _with_hint(frame.at[row, name], column)) for row in frame.index[bad]
+        ]
         if column.needed:
             faults += [_cell(table, row, firm, name, "needed", "blocking", "") for row in frame.index[proved[name].isna() & ~bad]]
         kind = "blocking" if name in table.key else "query"
@@ -175,7 +179,9 @@ def _renamed(frame: pd.DataFrame, table: Table, study: Study) -> pd.DataFrame:
     yours = study.data.columns.get(table.name, {})
     for name, own in yours.items():
         if own not in frame.columns:
-            raise DataError(f"params say that {table.name}.{name} is the column '{own}', which the file lacks; {nearest(own, frame.columns)}")
+            raise DataError(
+                f"params say that {table.name}.{name} is the column '{own}', which the file lacks; {nearest(own, frame.columns)}"
+            )
     taken = [name for name, own in yours.items() if name in frame.columns and name != own and name not in yours.values()]
     return frame.drop(columns=taken).rename(columns={own: name for name, own in yours.items()})
 
@@ -192,7 +198,15 @@ def _outside(values: pd.Series, column: Column) -> pd.Series:
 
 
 def _cell(table: Table, row: int, firm: pd.Series, column: str, rule: str, kind: str, value) -> dict:
-    return dict(table=table.name, row=row, firm_id=str(firm.get(row, "")), column=column, rule=rule, kind=kind, value=value)
+    return {
+        "table": table.name,
+        "row": row,
+        "firm_id": str(firm.get(row, "")),
+        "column": column,
+        "rule": rule,
+        "kind": kind,
+        "value": value,
+    }
 
 
 def _absent(table: Table, name: str, spare: dict[str, list[str]], faults: list[dict], needed: bool) -> None:
@@ -201,7 +215,9 @@ def _absent(table: Table, name: str, spare: dict[str, list[str]], faults: list[d
     if needed or like:
         kind = "blocking" if needed else "query"
         close = f"did you mean '{like[0]}'?" if like else f"other columns: {', '.join(spare) or 'none'}"
-        faults.append(dict(table=table.name, row=1, firm_id="", column=name, rule="missing_column", kind=kind, value=close))
+        faults.append(
+            {"table": table.name, "row": 1, "firm_id": "", "column": name, "rule": "missing_column", "kind": kind, "value": close}
+        )
 
 
 def _correct(frames: dict[str, pd.DataFrame], study: Study, faults: list[dict]) -> pd.DataFrame:
@@ -213,13 +229,13 @@ def _correct(frames: dict[str, pd.DataFrame], study: Study, faults: list[dict]) 
     for number, c in wanted.iterrows():
         place = _place(frames, c, study)
         if place is None:
-            where = dict(table="corrections", row=number, firm_id=str(c["key"]).split("|")[0])
-            faults.append(where | dict(column=c["column"], rule="correction_unfit", kind="query", value=c["old"]))
+            where = {"table": "corrections", "row": number, "firm_id": str(c["key"]).split("|")[0]}
+            faults.append(where | {"column": c["column"], "rule": "correction_unfit", "kind": "query", "value": c["old"]})
             continue
         row, column = place
         target = frames[c["table"]]
         target[c["column"]] = target[c["column"]].mask(target.index == row, _as_kind([c["new"]], column, study).iloc[0])
-        questioned = dict(table=c["table"], row=row, column=c["column"], rule="range")
+        questioned = {"table": c["table"], "row": row, "column": c["column"], "rule": "range"}
         faults[:] = [f for f in faults if not questioned.items() <= f.items()]
         applied.append(c)
     return pd.DataFrame(applied, columns=wanted.columns)
@@ -261,9 +277,11 @@ def _mask(frames: dict[str, pd.DataFrame], name: str, study: Study) -> int:
         if table.known_on is None and name != "survey" and "survey" in frames and "firm_id" in frame:
             unknown |= frame[table.year] > frames["survey"]["ref_year"].max()
     frame = frame[~unknown].copy()
-    for name_, column in table.named(study.programme.currency).items():
-        if column.event:
-            frame[name_] = frame[name_].mask(frame[name_] > as_of)
+    columns = table.named(study.programme.currency)
+    for value, column in ((n, c) for n, c in columns.items() if c.dated_by):
+        frame[value] = frame[value].mask(frame[column.dated_by] > as_of)
+    for event in (n for n, c in columns.items() if c.event):
+        frame[event] = frame[event].mask(frame[event] > as_of)
     frames[name] = frame
     return int(unknown.sum())
 
@@ -279,7 +297,11 @@ def require_clean(faults: pd.DataFrame) -> None:
     blocking = faults[faults["kind"] == "blocking"]
     if len(blocking):
         by_rule = ", ".join(f"{rule} ({n})" for rule, n in blocking["rule"].value_counts().items())
-        where = some(dict.fromkeys(f"{t} row {r} {c}".strip() for t, r, c in zip(blocking["table"], blocking["row"], blocking["column"])), "place")
+        where = some(
+            dict.fromkeys(f"{t} row {r} {c}".strip() for t, r, c in zip(blocking["table"], blocking["row"], blocking["column"])),
+            "place",
+        )
         raise DataError(
-            f"the files break the data contract: {by_rule}, in {where}. Run `pipeval check` for the whole list and what to do", blocking
+            f"the files break the data contract: {by_rule}, in {where}. Run `pipeval check` for the whole list and what to do",
+            blocking,
         )

@@ -49,7 +49,10 @@ class Panel:
         _present(self.firms, ["cohort"])
         if self.outcomes.index.nlevels != 2:
             raise DataError("outcomes are indexed by firm_id and period; Panel.from_frame builds that from columns")
-        firms, outcomes = self.firms.sort_index().rename_axis("firm_id"), self.outcomes.sort_index().rename_axis(["firm_id", "period"])
+        firms, outcomes = (
+            self.firms.sort_index().rename_axis("firm_id"),
+            self.outcomes.sort_index().rename_axis(["firm_id", "period"]),
+        )
         if self.ledger is None:
             object.__setattr__(self, "ledger", pd.DataFrame(columns=["firm_id", "stage", "reason"]))
         _unique(firms.index, "firm", "firms")
@@ -68,8 +71,8 @@ class Panel:
             row, col = np.argwhere(np.isinf(values))[0]
             count = int(np.isinf(values).sum())
             raise DataError(
-                f"outcomes must be finite or missing; {count} infinite value(s) in column '{outcomes.columns[col]}', the first of "
-                f"firm-period {outcomes.index[[row]].tolist()[0]}: a logarithm of zero? Set it missing, or use a scale that holds zeros"
+                f"outcomes must be finite or missing; {count} infinite value(s), the first in column '{outcomes.columns[col]}', "
+                f"firm-period {outcomes.index[[row]].tolist()[0]}: a logarithm of zero? Set it missing, or use a level"
             )
         object.__setattr__(self, "firms", firms.assign(cohort=cohort))
         object.__setattr__(self, "outcomes", outcomes.astype(float))
@@ -187,7 +190,9 @@ def _numbers(column: pd.Series, name: str) -> np.ndarray:
     text = column.notna() & numbers.isna()
     if text.any():
         found = some(column[text].unique(), "other value")
-        raise DataError(f"column '{name}' must hold numbers; found {found} in {int(text.sum())} row(s). Correct them or set them missing")
+        raise DataError(
+            f"column '{name}' must hold numbers; found {found} in {int(text.sum())} row(s). Correct them or set them missing"
+        )
     return numbers.to_numpy()
 
 
@@ -231,6 +236,8 @@ def _covariate(column: pd.Series, name: str, base_period: int | None) -> pd.Seri
             )
         periods = column.index.get_level_values("period")
         if base_period not in periods:
-            raise DataError(f"covariate '{name}' is read at base_period {base_period}, which the frame lacks; it has {periods.min()}–{periods.max()}")
+            raise DataError(
+                f"covariate '{name}' is read at base_period {base_period}, not in the frame ({periods.min()}–{periods.max()})"
+            )
         return column.xs(base_period, level="period").reindex(varying.index)
     return by_firm.first()

@@ -71,7 +71,9 @@ def _csv(path: Path, sheet, source: Source) -> pd.DataFrame:
         mark = next(m for m in ";\t," if m in first)
         raise DataError(f"{path.name}: one column found where several stand; its separator seems {mark!r}: set data.separator")
     return _headed(
-        pd.read_csv(path, sep=source.separator, encoding=encoding, dtype=str, keep_default_na=False, header=None, skip_blank_lines=False)
+        pd.read_csv(
+            path, sep=source.separator, encoding=encoding, dtype=object, keep_default_na=False, header=None, skip_blank_lines=False
+        )
     )
 
 
@@ -109,8 +111,12 @@ def prove(raw: pd.Series, column: Column, source: Source, recode: dict[str, str]
         place, distinct = pd.factorize(raw)  # each distinct value is read once
     except TypeError:  # lists and the like, which Parquet can hold
         place, distinct = pd.factorize(raw.astype("str"))
-    decimal = source.decimal if column.kind in _NUMBERS else "."
-    texts = [_text(value, recode, decimal) for value in distinct.astype(object)]
+    values = distinct.astype(object)
+    texts = [value.strip() or None if isinstance(value, str) else _plain(value) for value in values]
+    if source.decimal == "," and column.kind in _NUMBERS:
+        texts = [_full_stop(t) if isinstance(v, str) and t and t not in recode else t for v, t in zip(values, texts, strict=True)]
+    if recode:
+        texts = [recode.get(t, t) or None for t in texts]
     proved, good = _proved([*texts, None], column)  # the last stands for missing, which factorize calls −1
     bad = ~good & np.array([t is not None for t in (*texts, None)])
     return pd.Series(proved.take(place), index=raw.index), pd.Series(bad[place], index=raw.index)
@@ -132,20 +138,13 @@ def _proved(texts: list[str | None], column: Column) -> tuple[np.ndarray | pd.ap
     return pd.array([t if ok else None for t, ok in zip(texts, good, strict=True)], dtype="str"), good
 
 
-def _text(value, recode: dict[str, str], decimal: str) -> str | None:
-    """A cell as text in the contract's notation, or None when it is empty."""
-    plain = _plain(value)
-    if plain in recode:
-        return recode[plain] or None
-    if decimal == "," and isinstance(value, str) and plain is not None:
-        return "?" if "." in plain else plain.replace(",", ".")  # in such a file 1.234 may be a thousand: not a number
-    return plain
+def _full_stop(text: str) -> str:
+    """A number of a file with decimal commas; where 1.234 may be a thousand, it is none."""
+    return "?" if "." in text else text.replace(",", ".")
 
 
 def _plain(value) -> str | None:
-    """A cell as None or a text without outer spaces; 101.0 of a spreadsheet is the text 101."""
-    if isinstance(value, str):
-        return value.strip() or None
+    """A typed cell as text, or None when it is missing; 101.0 of a spreadsheet is the text 101."""
     if value is None or value is pd.NaT or value is pd.NA or (isinstance(value, float) and np.isnan(value)):
         return None
     if isinstance(value, bool | np.bool_):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from ..errors import DesignError
-from ..study.specs import Study
+from ..errors import DesignError, Note, some, warn
+from ..study.specs import Study, Treatment
 from .load import Tables
 from .measures import Measures, outcome_values
 from .panel import NEVER, Panel
@@ -70,10 +70,20 @@ def build_panel(tables: Tables, measured: Measures, study: Study, definition: st
     firms["cohort"] = treatment(tables, study, definition)
     firms = firms.join(_history(outcomes, study))
     panel = Panel(firms, outcomes, tables.dropped)
-    if definition == "beneficiary" or not study.treatment.branches:
+    branches = rules(study, definition).branches
+    if branches:
+        panel = panel.keep(firms.index[firms["branch"].isin(branches)], stage="frame", reason="outside_branches")
+    unsupported = panel.firms["closed_on"].dt.year < panel.firms["cohort"].where(np.isfinite(panel.firms["cohort"]))
+    if not unsupported.any():
         return panel
-    within = firms.index[firms["branch"].isin(study.treatment.branches)]
-    return panel.keep(within, stage="frame", reason="outside_branches")
+    gone = panel.firms.index[unsupported]
+    warn(Note("closed_before_entry", "left out, closed before their support began: {firms}", {"firms": some(gone)}))
+    return panel.keep(panel.firms.index[~unsupported], stage="frame", reason="closed_before_entry")
+
+
+def rules(study: Study, definition: str) -> Treatment:
+    """The treatment section as it reads for a definition: registered beneficiaries are taken in every branch."""
+    return study.treatment if definition != "beneficiary" else study.treatment.model_copy(update={"branches": ()})
 
 
 def _covariates(tables: Tables, measured: Measures, study: Study) -> pd.DataFrame:

@@ -12,7 +12,10 @@ import numpy as np
 import pandas as pd
 
 from ..data.panel import Panel
+from ..errors import DesignError
+from ..matching.balance import balance_table
 from ..matching.matched import MatchedSample
+from ..study.files import nearest
 from ..study.specs import DidSpec, Outcome, Study
 from .aggregate import aggregate
 from .att_gt import att_gt
@@ -41,24 +44,84 @@ def compared(panel: Panel, sample: MatchedSample, study: Study) -> Panel:
     return common_support(panel, sample.scores) if study.did.covariates else panel
 
 
+def population(panel: Panel, outcome: Outcome) -> Panel:
+    """The firms that an outcome speaks of: all, or those with the codes it names.
+
+    Raises
+    ------
+    DesignError
+        When it names a column that firms do not have, or codes that none of them has.
+    """
+    inside = pd.Series(True, index=panel.firms.index)
+    for column, codes in outcome.among.items():
+        if column not in panel.firms:
+            raise DesignError(f"outcome {outcome.id}: among names '{column}'; {nearest(column, panel.firms.columns)}")
+        inside &= panel.firms[column].isin(codes)
+    if not inside.any():
+        raise DesignError(f"outcome {outcome.id}: no firm of the pool is among {outcome.among}")
+    return panel.keep(inside.index[inside], stage="outcome", reason="not_among") if outcome.among else panel
+
+
 def estimate(
     panel: Panel, sample: MatchedSample, study: Study, outcome: Outcome, design: Design | None = None, spec: DidSpec | None = None
 ) -> Effects:
     """The effect in every cohort and year of one outcome (`att_gt`), or in every year when it is a Poisson outcome.
 
     On the common support the firms are those of the pool with overlapping scores, and covariates enter the estimator as
-    `spec` says; a study that adjusts for nothing compares the whole pool. On matched weights each cohort is compared with its own partners by a difference of weighted means: the match has
-    used the covariates; the cluster is the matched set.
+    `spec` says; a study that adjusts for nothing compares the whole pool. On matched weights each cohort is compared with
+    its own partners by a difference of weighted means: the match has used the covariates; the cluster is the matched set.
     """
     spec = spec or study.did
     matched = (design or study.headline) == "matched"
-    if matched:
-        spec = spec.model_copy(update={"covariates": ()})
-    firms = panel if matched else compared(panel, sample, study)
+    firms = population(panel if matched else compared(panel, sample, study), outcome)
+    used = () if matched else tuple(c for c in spec.covariates if c not in outcome.among)
+    spec = spec.model_copy(update={"covariates": used})
     weights, clusters = (sample.weights, sample.clusters) if matched else (None, None)
     if outcome.scale == "poisson":
         return poisson_att(firms, outcome.id, spec, weights=weights, clusters=clusters, by="period")
     return att_gt(firms, outcome.id, spec, weights=weights, clusters=clusters)
+
+
+def adjusted_weights(panel: Panel, sample: MatchedSample, study: Study) -> pd.Series | None:
+    """By firm compared: the weight that the headline's adjustment gives it (treated 1), so that balance speaks of the headline.
+
+    Outcome regression weighs controls by x̄₁′(X₀′X₀)⁻¹x, which may be negative where it extrapolates (Chattopadhyay and
+    Zubizarreta 2023); the other methods by the odds of the score. None where the study adjusts for nothing.
+    """
+    if study.headline == "matched":
+        return sample.weights.groupby(level="firm_id").sum()
+    if not study.did.covariates:
+        return None
+    firms = compared(panel, sample, study).firms
+    firms = firms[(firms["cohort"] <= study.treatment.reference_year) | np.isinf(firms["cohort"])]
+    treated = np.isfinite(firms["cohort"].to_numpy())
+    if study.did.method != "reg":
+        score = sample.scores.reindex(firms.index).to_numpy()
+        return pd.Series(np.where(treated, 1.0, score / (1 - score)), index=firms.index)
+    columns = pd.get_dummies(firms[list(study.did.covariates)], drop_first=True).astype(float)
+    known = columns.notna().all(axis=1).to_numpy()
+    x = np.column_stack([np.ones(known.sum()), columns[known]])
+    d = treated[known]
+    control = x[~d] @ np.linalg.pinv(x[~d].T @ x[~d]) @ x[d].mean(axis=0)
+    weights = pd.Series(0.0, index=firms.index)
+    weights[known] = np.where(d, 1.0, 0.0)
+    weights[firms.index[known][~d]] = control
+    return weights
+
+
+def balance_of(panel: Panel, sample: MatchedSample, study: Study, column: str) -> pd.DataFrame:
+    """Balance of one column of the firms: `before`, `after` matching, and `weighted`, with the weights of the headline's adjustment.
+
+    Weights of an outcome regression may be negative, so the `weighted` row holds means and `smd` only.
+    """
+    known = panel.firms[panel.firms[column].notna()]
+    matched = balance_table(known, sample, [column])
+    weights = None if study.headline == "matched" else adjusted_weights(panel, sample, study)
+    if weights is None:
+        return matched
+    adjusted = balance_table(known, weights[weights.index.isin(known.index)], [column])
+    adjusted = adjusted[adjusted["sample"] == "after"].assign(sample="weighted")
+    return pd.concat([matched, adjusted[["covariate", "sample", "mean_treated", "mean_control", "sd_treated", "smd"]]])
 
 
 def at_reference(effects: Effects, year: int) -> pd.Series:
@@ -69,7 +132,7 @@ def at_reference(effects: Effects, year: int) -> pd.Series:
 
 
 def by_period(effects: Effects) -> Effects:
-    """The effects by year, whatever they came as."""
+    """The effects by year, whatever they came as: cells are summarised, a summary by year stays as it is."""
     return aggregate(effects, "period") if "weight_treated" in effects.table else effects
 
 

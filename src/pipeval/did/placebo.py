@@ -10,7 +10,7 @@ from ..study.specs import DidSpec
 from .poisson import poisson_att
 
 
-def placebo_error(panel: Panel, outcome: str, base_year: int, spec: DidSpec) -> float:
+def placebo_error(panel: Panel, outcome: str, base_year: int, horizon: int, spec: DidSpec) -> float:
     """Standard error of the Poisson effect had every treated firm entered in the base year, in log points.
 
     Only years up to the base year are read, so the number is known before the programme acts; NaN without a year before
@@ -24,4 +24,4 @@ def placebo_error(panel: Panel, outcome: str, base_year: int, spec: DidSpec) -> 
             table = poisson_att(before, outcome, spec, by="period").table
     except (DesignError, EstimationError):
         return float("nan")
-    return float(table.loc[table["period"] == base_year, "std_error"].iloc[0])
+    return float(table.loc[table["period"] == base_year, "std_error"].iloc[0] * np.sqrt(horizon))

@@ -99,18 +99,6 @@ def disbursement_path(ledger: pd.DataFrame, budget: pd.DataFrame, as_of: date | 
     return pd.concat(paths, ignore_index=True)
 
 
-def cofinance_rate(month: ArrayLike, cofinance: Cofinance | None = None) -> np.ndarray:
-    """The share of a service's cost that the programme pays, `month` months into the project: a straight line, then flat.
-
-    The donors memorandum (4.3) sets 70 per cent at the outset, 30 per cent by the end of the third year, 50 per cent on average.
-
-    >>> cofinance_rate([0, 18, 36]).round(2).tolist()
-    [0.7, 0.5, 0.3]
-    """
-    path = cofinance or Cofinance()
-    return np.interp(month, [0, path.months], [path.start, path.end])
-
-
 def _executed(ledger: pd.DataFrame) -> pd.DataFrame:
     spent = ledger["kind"] == "expense"
     if not (spent & (ledger["source"] == "counterpart")).any():  # else the same money would count twice

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pandas as pd
 from .bundle import Bundle, spreadsheet_safe
 from .tables import covariate_label, outcome_label, read_layout
 from .text import Text
+from .word import repacked
 
 _FORMATS = {
     "int": "#,##0",
@@ -28,9 +30,10 @@ _FORMATS = {
 
 
 def annex(bundle: Bundle, text: Text, path: Path) -> Path:
-    """Write the workbook; headings and labels in the language of `text`, beside the codes of the bundle.
+    """Write the workbook: headings and labels in the language of `text`, the bundle's own column names in the second row.
 
-    Texts are written as texts: one that a spreadsheet would read as a formula gets a leading apostrophe.
+    The same bundle gives the same bytes. Texts are written as texts: one that a spreadsheet would read as a formula gets a leading
+    apostrophe.
     """
     from openpyxl import Workbook
 
@@ -49,7 +52,10 @@ def annex(bundle: Bundle, text: Text, path: Path) -> Path:
         contents.cell(contents.max_row, 1).style = "Hyperlink"
         _sheet(book.create_sheet(name[:31]), bundle.table(name), name, bundle, text)
     book.save(path)
-    return path
+    # openpyxl writes the hour of saving, whatever its properties say.
+    hour = re.compile(rb"(<dcterms:(?:created|modified)[^>]*>)[^<]*")
+    day = stamp.strftime("%Y-%m-%dT00:00:00Z").encode()
+    return repacked(path, {"docProps/core.xml": lambda part: hour.sub(rb"\g<1>" + day, part)})
 
 
 def _sheet(sheet, frame: pd.DataFrame, name: str, bundle: Bundle, text: Text) -> None:
@@ -61,14 +67,15 @@ def _sheet(sheet, frame: pd.DataFrame, name: str, bundle: Bundle, text: Text) ->
         for c, column in zip(frame.columns, shown, strict=True)
     ]
     _heading(sheet, [text.heading(c, name) for c in frame.columns], widths)
+    _names(sheet, list(frame.columns))
     for row in zip(*shown, strict=True):
         sheet.append(list(row))
     for i, number_format in enumerate(formats, start=1):
-        for (cell,) in sheet.iter_rows(min_row=2, min_col=i, max_col=i):
+        for (cell,) in sheet.iter_rows(min_row=3, min_col=i, max_col=i):
             if isinstance(cell.value, int | float) and not isinstance(cell.value, bool):
                 cell.number_format = number_format
     if len(frame.columns):
-        sheet.auto_filter.ref = sheet.dimensions
+        sheet.auto_filter.ref = sheet.dimensions.replace("A1", "A2")
 
 
 def _heading(sheet, headings: list[str], widths: list[float]) -> None:
@@ -83,6 +90,15 @@ def _heading(sheet, headings: list[str], widths: list[float]) -> None:
     for i, width in enumerate(widths, start=1):
         sheet.column_dimensions[get_column_letter(i)].width = max(9, width)
     sheet.freeze_panes = "A2"
+
+
+def _names(sheet, names: list[str]) -> None:
+    from openpyxl.styles import Font
+
+    sheet.append([spreadsheet_safe(n) for n in names])
+    for cell in sheet[2]:
+        cell.font = Font(italic=True, size=9, color="5A6772")
+    sheet.freeze_panes = "A3"
 
 
 def _value(value, column: str, kind: str, bundle: Bundle, text: Text):

@@ -5,9 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from .bundle import Bundle
-from .sentences import SENTENCES, note_lines, programme_name, verdict_paragraphs
+from .judgement import verdict_paragraphs
+from .remarks import note_lines
+from .sentences import SENTENCES, programme_name
 from .tables import printed_table, read_layout
 from .text import Text, escape
+
+_HASH = 24  # characters of a hash that are printed: enough to tell files apart, few enough for two columns
 
 
 def markdown(bundle: Bundle, text: Text, figures: dict[str, Path]) -> str:
@@ -91,18 +95,31 @@ def _figure(name: str, text: Text, figures: dict[str, Path]) -> str:
 
 
 def _provenance(bundle: Bundle, text: Text) -> str:
-    """Name and value of every entry; hashes stand on their own lines so that they can break."""
-    lines = []
+    """One line a fact, the packages in a row, the inputs as a table of files and hashes."""
+    lines, tables = [], []
     for key, value in bundle.provenance.items():
         label = escape(text.label("provenance", key))
-        if isinstance(value, dict):
-            entries = [f"    - {escape(k)}: {_code(v)}" for k, v in value.items()]
-            lines += [f"- {label}", "", *entries, ""] if entries else []
+        if key == "inputs" and value:
+            tables.append(_hashes(value, text))
+        elif isinstance(value, dict):
+            lines.append(f"- {label}: {escape(', '.join(f'{k} {v}' for k, v in value.items()))}")
         else:
             lines.append(f"- {label}: {_code(value)}")
-    return "\n".join(lines)
+    return "\n\n".join(["\n".join(lines), *tables])
+
+
+def _hashes(inputs: dict, text: Text) -> str:
+    """Files and the beginnings of their hashes, two side by side."""
+    cells = [f"{escape(name)} | {_code(str(value)[:_HASH])}" for name, value in inputs.items()]
+    half = -(-len(cells) // 2)
+    cells += [" | "] * (2 * half - len(cells))
+    head = f"| {' | '.join([escape(text.label('provenance', 'file')), 'SHA-256'] * 2)} |"
+    rule = "| " + " | ".join([":" + "-" * 26, ":" + "-" * 30] * 2) + " |"
+    rows = [f"| {left} | {right} |" for left, right in zip(cells[:half], cells[half:], strict=True)]
+    table = "\n".join([head, rule, *rows])
+    return f'::: {{#tbl-inputs .data width="1.00"}}\n{table}\n\n: {text.say("table.inputs.caption", {"n": str(_HASH)})}\n\n:::'
 
 
 def _code(value: object) -> str:
-    shown = str(value).replace("`", "'")
+    shown = str(value).replace("`", "'").replace("|", "/")
     return f"`{shown}`" if shown.strip() else "—"

@@ -37,7 +37,7 @@ STYLE = {
 
 
 def draw(bundle: Bundle, folder: Path, text: Text) -> dict[str, Path]:
-    """Draw each figure whose table is in the bundle into `figures/<name>.<language>.png`; 200 dpi, the same bytes each time."""
+    """Draw each figure whose table is in the bundle into `figures/<name>.<language>.png`; 150 dpi, the same bytes each time."""
     from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
@@ -53,22 +53,24 @@ def draw(bundle: Bundle, folder: Path, text: Text) -> dict[str, Path]:
                 continue
             path = target / f"{name}.{text.language}.png"
             FigureCanvasAgg(figure)
-            figure.savefig(path, dpi=200, metadata={"Software": None})
+            figure.savefig(path, dpi=150, metadata={"Software": None})
             made[name] = path
     return made
 
 
 def _panels(bundle: Bundle, text: Text, table: str, paint: Callable) -> object:
-    """One panel an outcome, two side by side, one legend below."""
+    """One panel for each of the first three outcomes, side by side, one legend below; the others stay in the tables."""
     frame = bundle.table(table)
-    outcomes = list(dict.fromkeys(frame["outcome"]))[:8]
-    rows = -(-len(outcomes) // 2)
-    figure, axes = _canvas(7.2, 2.5 * rows + 0.5, rows, min(2, len(outcomes)))
-    for ax, outcome in zip(axes, outcomes, strict=False):
+    outcomes = list(dict.fromkeys(frame["outcome"]))[:3]
+    figure, axes = _canvas(7.6, 2.6, 1, len(outcomes))
+    for ax, outcome in zip(axes, outcomes, strict=True):
         paint(frame[frame["outcome"] == outcome], ax, text)
-        ax.set_title(outcome_label(outcome, bundle, text.language))
-    for ax in axes[len(outcomes) :]:
-        ax.set_axis_off()
+        ax.set_title(outcome_label(outcome, bundle, text.language), fontsize=9)
+        ax.tick_params(labelsize=7.5)
+        if ax is not axes[0]:
+            ax.set_ylabel("")
+        if ax is not axes[len(axes) // 2]:
+            ax.set_xlabel("")
     return _legend(figure, axes[0])
 
 
@@ -91,42 +93,48 @@ def _event_figure(bundle: Bundle, text: Text) -> object:
 def _love_figure(bundle: Bundle, text: Text) -> object:
     frame = bundle.table("balance").dropna(subset=["smd"])
     frame = frame.assign(name=[covariate_label(c, bundle, text) for c in frame["covariate"]])
-    return _single(bundle, text, frame, love_plot, 1.4 + 0.27 * frame[["kind", "covariate"]].drop_duplicates().shape[0])
+    return _single(bundle, text, frame, love_plot, 1.1 + 0.17 * frame[["kind", "covariate"]].drop_duplicates().shape[0])
 
 
 def _forest_figure(bundle: Bundle, text: Text) -> object:
     frame = chosen_rows(bundle.table("effects"), {"where": {"headline": [True]}})
     frame = frame[(frame["scale"] != "level") & frame["effect"].notna()]
-    relevant = {o["id"]: o.get("relevant_effect") for o in bundle.study.get("outcomes", [])}
+    relevant = {o["id"]: _signed(o) for o in bundle.study.get("outcomes", [])}
     frame = frame.assign(
         name=[_name(row, bundle, text) for row in frame.to_dict("records")],
         target=pd.to_numeric(frame["outcome"].map(relevant), errors="coerce"),
     )
-    return _single(bundle, text, frame, forest, 1.3 + 0.36 * len(frame))
+    return _single(bundle, text, frame, forest, 1.0 + 0.24 * len(frame))
 
 
 def _power_figure(bundle: Bundle, text: Text) -> object:
     frame = bundle.table("power")
     frame = frame.assign(mde=frame["mde_share"] if "mde_share" in frame else frame["mde"]).dropna(subset=["mde"])
     frame = frame.assign(name=[outcome_label(o, bundle, text.language) for o in frame["outcome"]])
-    return _single(bundle, text, frame, detectable, 1.3 + 0.34 * len(frame))
+    return _single(bundle, text, frame, detectable, 1.0 + 0.23 * len(frame))
 
 
 def _overlap_figure(bundle: Bundle, text: Text) -> object:
-    return _single(bundle, text, bundle.table("overlap"), overlap, 3.2)
+    return _single(bundle, text, bundle.table("overlap"), overlap, 2.5)
 
 
 def _flow_figure(bundle: Bundle, text: Text) -> object:
     frame = bundle.table("sample_flow").dropna(subset=["n"])
-    return _single(bundle, text, frame, sample_flow, 1.2 + 0.2 * len(frame))
+    return _single(bundle, text, frame, sample_flow, 0.9 + 0.12 * len(frame))
 
 
 def _status_figure(bundle: Bundle, text: Text) -> object:
-    return _single(bundle, text, bundle.table("transitions"), export_status, 3.4)
+    return _single(bundle, text, bundle.table("transitions"), export_status, 2.7)
 
 
 def _disbursement_figure(bundle: Bundle, text: Text) -> object:
-    return _single(bundle, text, bundle.table("disbursement"), disbursement, 3.0)
+    return _single(bundle, text, bundle.table("disbursement"), disbursement, 2.3)
+
+
+def _signed(outcome: dict) -> float | None:
+    """The relevant effect with the sign that is sought: negative where less is better."""
+    effect = outcome.get("relevant_effect")
+    return None if effect is None else -abs(effect) if outcome.get("direction") == "decrease" else effect
 
 
 def _name(row: dict, bundle: Bundle, text: Text) -> str:

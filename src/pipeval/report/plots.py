@@ -52,7 +52,7 @@ def trends(table: pd.DataFrame, ax: Axes, text: Text) -> None:
 
 
 def love_plot(table: pd.DataFrame, ax: Axes, text: Text) -> None:
-    """Absolute standardised differences before (hollow) and after (full) matching, with the limits 0.10 and 0.25.
+    """Absolute standardised differences before (hollow), after matching and weighted, with the limits 0.10 and 0.25.
 
     `table`: covariate, kind, sample, smd.
     """
@@ -62,19 +62,18 @@ def love_plot(table: pd.DataFrame, ax: Axes, text: Text) -> None:
     order = wide.get("before", wide.iloc[:, 0]).sort_values().index
     wide = wide.loc[order]
     y = np.arange(len(wide))
-    looks = {"before": ("white", BLUE, "o"), "after": (BLUE, BLUE, "D")}
+    looks = {"before": ("white", BLUE, "o"), "after": (BLUE, BLUE, "D"), "weighted": (ORANGE, ORANGE, "s")}
     for sample, (face, edge, marker) in looks.items():
         if sample in wide:
             ax.scatter(
-                wide[sample], y, facecolors=face, edgecolors=edge, marker=marker, s=32, zorder=3, label=text.label("sample", sample)
+                wide[sample], y, facecolors=face, edgecolors=edge, marker=marker, s=22, zorder=3, label=text.label("sample", sample)
             )
-    if {"before", "after"} <= set(wide.columns):
-        ax.hlines(y, wide["after"], wide["before"], color=PALE, linewidth=1.5, zorder=2)
+    ax.hlines(y, wide.min(axis=1), wide.max(axis=1), color=PALE, linewidth=1.5, zorder=2)
     for limit in (0.10, 0.25):
         ax.axvline(limit, color=QUIET, linestyle="--", linewidth=0.8, label=text.say("figure.limit") if limit == 0.10 else None)
     words = table.drop_duplicates("covariate").set_index("covariate").get("name", pd.Series(dtype=object))
-    names = [f"{words.get(c) or text.label('covariate', c)} ({text.label('kind', k)})" for k, c in wide.index]
-    ax.set_yticks(y, names)
+    ax.set_yticks(y, [words.get(c) or text.label("covariate", c) for _, c in wide.index], fontsize=7.5)
+    ax.set_ylim(-0.7, len(wide) - 0.3)
     ax.set_xlim(left=0)
     ax.set_xlabel(text.say("figure.smd"))
     ax.grid(axis="x")

@@ -46,11 +46,11 @@ def render(folder: str | Path, languages: Sequence[str] = ()) -> list[Path]:
     words = [
         read_text(lang, chosen.get("locales", {}).get(lang, "")) for lang in languages or chosen.get("languages", ["es", "en"])
     ]
-    with tempfile.TemporaryDirectory() as scratch:
-        jobs = [job for text in words for job in _prepared(bundle, text, folder, Path(scratch))]
-        with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
-            made = list(pool.map(lambda job: job[0](*job[1:]), jobs))
-    return [*made, annex(bundle, words[0], folder / "annex.xlsx")]
+    with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
+        # pandoc works on one language while the figures of the next are drawn.
+        waiting = [pool.submit(*job) for text in words for job in _prepared(bundle, text, folder, Path(scratch))]
+        book = annex(bundle, words[0], folder / "annex.xlsx")
+        return [*(done.result() for done in waiting), book]
 
 
 def _prepared(bundle: Bundle, text: Text, folder: Path, scratch: Path) -> list[tuple]:

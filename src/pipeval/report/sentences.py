@@ -5,23 +5,22 @@ No number is computed here that a table does not show; sentences choose and word
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import pandas as pd
 
 from .bundle import Bundle
-from .tables import SHARE_UNITS, covariate_label, formatted, light, outcome_label
+from .judgement import answer, listing, tally
+from .tables import covariate_label, formatted, in_sentence, outcome_label
 from .text import Text, escape
 
 GOOD_BALANCE, TOLERABLE_BALANCE = 0.10, 0.25
-ATTAINMENT = ("met", "partly_met", "not_met", "not_yet_due", "not_measurable", "infeasible")
-EVIDENCE = ("demonstrated", "adverse", "target_ruled_out", "indicative", "inconclusive", "descriptive", "not_assessed")
+# The sample of the balance table that carries the headline, by design.
+HEADLINE_SAMPLE = {"common_support": "weighted", "matched": "after"}
 
 
 def asked(bundle: Bundle, text: Text) -> list[str]:
     """What was asked, of whom, as of when."""
     study = bundle.study
-    outcomes = [outcome_label(o["id"], bundle, text.language) for o in study.get("outcomes", [])]
+    outcomes = [in_sentence(outcome_label(o["id"], bundle, text.language)) for o in study.get("outcomes", [])]
     values = {
         "programme": escape(programme_name(bundle, text)),
         "as_of": escape(text.day(study.get("as_of"), "long")),
@@ -31,22 +30,6 @@ def asked(bundle: Bundle, text: Text) -> list[str]:
         "outcomes": listing(outcomes, text),
     }
     return [text.say(f"say.asked.{_stage(bundle)}", values)]
-
-
-def answer(bundle: Bundle, text: Text) -> list[str]:
-    """How many indicators met their targets, and for how many an effect of the programme was shown: two lists."""
-    verdicts = bundle.table("verdicts")
-    if verdicts.empty:
-        return []
-    paragraphs = [text.say("say.answer.lead", {"n": str(len(verdicts))})]
-    for axis, codes in (("attainment", ATTAINMENT), ("evidence", EVIDENCE)):
-        parts = []
-        for code in codes:
-            ids = verdicts.loc[verdicts[axis] == code, "id"]
-            if len(ids):
-                parts.append(f"{light(axis, code, text)}: {escape(', '.join(ids))}")
-        paragraphs.append(f"- **{escape(text.heading(axis))}.** " + "; ".join(parts) + ".")
-    return ["\n".join(["\n".join(paragraphs[:1]), "", *paragraphs[1:]])]
 
 
 def headline(bundle: Bundle, text: Text) -> list[str]:
@@ -112,22 +95,27 @@ def power(bundle: Bundle, text: Text) -> list[str]:
         "power": escape(text.number(plan.get("power", 0.8), "pct")),
         "alpha": escape(text.number(plan.get("alpha", 0.05), "pct")),
     }
+    if rows["mde_share"].isna().all():
+        reasons = [text.reworded(r) for r in dict.fromkeys(rows.get("reason", pd.Series(dtype=object)).dropna()) if r]
+        return [text.say("say.power.unknown", {"reason": escape("; ".join(reasons) or "—")})]
     sentences = [text.say("say.power.lead", values)]
     for flag, key in ((True, "say.power.detectable"), (False, "say.power.undetectable")):
-        names = [outcome_label(o, bundle, text.language) for o in rows.loc[rows["detectable"] == flag, "outcome"].unique()]
+        chosen = rows.loc[rows["detectable"] == flag, "outcome"].unique()
+        names = [in_sentence(outcome_label(o, bundle, text.language)) for o in chosen]
         if names:
             sentences.append(text.say(key, {"outcomes": listing(names, text)}))
     return [" ".join(sentences)]
 
 
 def balance(bundle: Bundle, text: Text) -> list[str]:
-    """The largest standardised difference before and after, and how many covariates are within the limits."""
+    """The largest standardised difference before and in the sample of the headline, and how many are within the limits."""
     rows = bundle.table("balance")
     if rows.empty:
         return []
     sizes = {s: part.set_index("covariate")["smd"].abs().dropna() for s, part in rows.groupby("sample", sort=False)}
+    wanted = HEADLINE_SAMPLE.get(bundle.study.get("headline", "common_support"), "after")
     sentences = []
-    for sample in ("before", "after"):
+    for sample in ("before", wanted if wanted in sizes else "after"):
         size = sizes.get(sample, pd.Series(dtype=float))
         if len(size):
             values = {
@@ -154,7 +142,7 @@ def pretrend(bundle: Bundle, text: Text) -> list[str]:
         ("kept", testable & ~(rows["p_value"] < alpha)),
         ("untestable", ~testable),
     ):
-        names = [outcome_label(o, bundle, text.language) for o in rows.loc[chosen, "outcome"]]
+        names = [in_sentence(outcome_label(o, bundle, text.language)) for o in rows.loc[chosen, "outcome"]]
         if names:
             sentences.append(text.say(f"say.pretrend.{key}", {"outcomes": listing(names, text)}))
     return [" ".join(sentences)]
@@ -203,8 +191,9 @@ def outputs(bundle: Bundle, text: Text) -> list[str]:
     if rows.empty:
         return []
     share = rows["share"].astype(float)
-    counts = {"n": len(rows), "done": (share >= 1).sum(), "part": ((share > 0) & (share < 1)).sum(), "unknown": share.isna().sum()}
-    return [text.say("say.outputs", {k: str(int(v)) for k, v in counts.items()})]
+    counts = {"done": share >= 1, "part": (share > 0) & (share < 1), "none": share == 0, "unknown": share.isna()}
+    parts = [tally(f"say.outputs.{k}", int(v.sum()), text) for k, v in counts.items() if v.any()]
+    return [text.say("say.outputs.lead", {"n": str(len(rows)), "parts": listing(parts, text, escaped=True)})]
 
 
 def corrective(bundle: Bundle, text: Text) -> list[str]:
@@ -212,12 +201,14 @@ def corrective(bundle: Bundle, text: Text) -> list[str]:
     items = []
     partly = bundle.study.get("verdicts", {}).get("partly_from", 0.75)
     for row in bundle.table("outputs").to_dict("records"):
-        behind = row.get("status") in ("delayed", "pending", "cancelled") or (pd.notna(row["share"]) and row["share"] < partly)
-        if behind:
+        due = str(row.get("planned_end") or "9999") <= str(bundle.study.get("as_of", "9999"))
+        behind = due and not (pd.notna(row["share"]) and row["share"] >= partly)
+        if behind or row.get("status") in ("delayed", "cancelled"):
             values = {
                 c: escape(formatted(c, row, bundle, text)) for c in ("activity_id", "description", "share", "status", "planned_end")
             }
-            items.append("- " + text.say("say.corrective.activity", values))
+            reached = pd.notna(row["share"]) and row["share"] >= 1
+            items.append("- " + text.say("say.corrective." + ("undated" if reached else "activity"), values))
     for row in bundle.table("power").to_dict("records"):
         if row.get("detectable") is False:
             values = {
@@ -228,26 +219,25 @@ def corrective(bundle: Bundle, text: Text) -> list[str]:
     return ["\n".join(items)] if items else []
 
 
-def verdict_paragraphs(bundle: Bundle, text: Text) -> list[str]:
-    """One paragraph an indicator: what was observed, what may be attributed, what limits it. The two are never merged."""
-    return [_verdict(row, bundle, text) for row in bundle.table("verdicts").to_dict("records")]
-
-
-def note_lines(bundle: Bundle, text: Text) -> list[str]:
-    """The remarks raised on the way, in the report's language where it knows them, else in English."""
-    lines, more = {}, {}
-    for note in bundle.notes:
-        values = {k: _note_value(v, text) for k, v in note.values.items()}
-        if text.has(f"note.{note.key}"):
-            line = text.say(f"note.{note.key}", {k: escape(v) for k, v in values.items()})
-        else:
-            line = escape(_filled(note.text, note.values, values))
-        more[note.key] = more.get(note.key, 0) + (note.key in lines)
-        lines.setdefault(note.key, line)
-    printed = [
-        f"- {line}" + (" " + text.say("say.more_notes", {"n": str(more[key])}) if more[key] else "") for key, line in lines.items()
-    ]
-    return ["\n".join(printed)] if printed else []
+def untestable(bundle: Bundle, text: Text) -> list[str]:
+    """What could not be tested with the data at hand: checks, earlier trends by cohort, power, and what absent tables leave out."""
+    sentences = []
+    checks = bundle.table("design_checks")
+    if len(checks) and (checks["result"] == "not_testable").any():
+        names = [in_sentence(text.label("check", c)) for c in checks.loc[checks["result"] == "not_testable", "check"]]
+        sentences.append(text.say("say.untestable.checks", {"checks": listing(names, text)}))
+    cells = bundle.table("att_gt")
+    if {"cohort", "phase"} <= set(cells.columns):
+        without = [str(int(c)) for c, rows in cells.groupby("cohort") if not (rows["phase"] == "pre").any()]
+        if without:
+            sentences.append(text.say("say.untestable.cohorts", {"cohorts": listing(without, text)}))
+    power_rows = bundle.table("power")
+    if len(power_rows) and power_rows["mde_share"].isna().all():
+        sentences.append(text.say("say.untestable.power"))
+    gaps = len(bundle.table("gaps"))
+    if gaps:
+        sentences.append(text.say("say.untestable.gaps." + ("one" if gaps == 1 else "many"), {"n": text.counted(gaps)}))
+    return [" ".join([text.say("say.untestable.lead"), *sentences])] if sentences else []
 
 
 def programme_name(bundle: Bundle, text: Text) -> str:
@@ -256,85 +246,10 @@ def programme_name(bundle: Bundle, text: Text) -> str:
     return names.get(text.language) or names.get("en") or next(iter(names.values()), bundle.study.get("study", ""))
 
 
-def listing(items: Iterable[str], text: Text, escaped: bool = False) -> str:
-    """The items as a phrase: "a, b and c"."""
-    items = [i if escaped else escape(i) for i in items]
-    separator = "; " if any(", " in i for i in items) else ", "
-    if len(items) < 2:
-        return "".join(items)
-    return separator.join(items[:-1]) + (";" if separator == "; " else "") + f" {text.say('and')} " + items[-1]
-
-
-def _verdict(row: dict, bundle: Bundle, text: Text) -> str:
-    values = {
-        c: escape(formatted(c, row, bundle, text))
-        for c in ("baseline", "current", "change", "nominal_change", "target", "due", "effect", "mde", "value", "projection")
-    }
-    values |= {c: escape(formatted(c, row, bundle, text)) for c in ("effect_ci", "p_value", "p_adjusted", "relevant_effect", "n")}
-    values |= {"level": _level(bundle, text), "money_year": str((bundle.study.get("money") or {}).get("base_year") or "")}
-    values["relevant_effect"] = escape(text.number(row.get("relevant_effect"), "pct" if row.get("unit") in SHARE_UNITS else "num"))
-    sentences = [text.say(f"say.verdict.attainment.{row['attainment']}", values), text.say(_observed_key(row), values)]
-    if _number(row.get("projection")):
-        sentences.append(text.say("say.verdict.projection", values))
-    sentences.append(text.say(_evidence_key(row), values))
-    for code in filter(None, str(row.get("remarks") or "").split(";")):
-        sentences.append(_remark(code.strip(), text))
-    lights = f"{light('attainment', row['attainment'], text)} · {light('evidence', row['evidence'], text)}"
-    name = escape(formatted("text", row, bundle, text))
-    return f"::: verdict\n**{escape(row['id'])}. {name}**\n\n{lights}\n\n{' '.join(sentences)}\n:::"
-
-
-def _remark(remark: str, text: Text) -> str:
-    """A remark `code` or `code=value` as a sentence; one that no language file knows prints as it is."""
-    code, _, value = remark.partition("=")
-    key = f"code.remarks.{code}"
-    words = text.label("check", value) if code.startswith("check_") else text.label("table", value)
-    return text.say(key, {"value": escape(words)}) if text.has(key) else escape(remark)
-
-
-def _number(value) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and value == value
-
-
-def _observed_key(row: dict) -> str:
-    if pd.notna(row.get("change")):
-        nominal = row.get("nominal_change")
-        both = pd.notna(nominal) and nominal != row["change"]
-        return "say.verdict.observed.change_nominal" if both else "say.verdict.observed.change"
-    if _number(row.get("value")):
-        return "say.verdict.observed.value"
-    return "say.verdict.observed.current" if pd.notna(row.get("current")) else "say.verdict.observed.nothing"
-
-
-def _evidence_key(row: dict) -> str:
-    grade = row["evidence"]
-    if grade in ("descriptive", "not_assessed") or pd.isna(row.get("effect")):
-        plain = grade if grade in ("descriptive", "not_assessed") else "without_number"
-        return f"say.verdict.evidence.{plain}"
-    return f"say.verdict.evidence.{grade}" + ("" if pd.notna(row.get("mde")) or grade != "inconclusive" else "_without_mde")
-
-
 def _effect_words(row: dict, bundle: Bundle, text: Text) -> str:
-    values = {"outcome": outcome_label(row["outcome"], bundle, text.language)}
+    values = {"outcome": in_sentence(outcome_label(row["outcome"], bundle, text.language))}
     values |= {c: formatted(c, row, bundle, text) for c in ("effect", "effect_ci")}
     return text.say("say.headline.item", {k: escape(v) for k, v in values.items()})
-
-
-def _filled(template: str, raw: dict, values: dict) -> str:
-    try:
-        return template.format(**raw)
-    except (KeyError, IndexError, ValueError):
-        return f"{template} ({', '.join(f'{k}: {v}' for k, v in values.items())})" if values else template
-
-
-def _note_value(value, text: Text) -> str:
-    if isinstance(value, bool) or value is None:
-        return str(value)
-    if isinstance(value, int | float):
-        return str(value) if isinstance(value, int) and 1900 <= value <= 2100 else text.number(value)
-    if isinstance(value, list):
-        return ", ".join(map(str, value))
-    return str(value)
 
 
 def _share(part: float, whole: float, text: Text) -> str:
@@ -362,4 +277,5 @@ SENTENCES = {
     "budget": budget,
     "outputs": outputs,
     "corrective": corrective,
+    "untestable": untestable,
 }

@@ -15,7 +15,9 @@ import yaml
 from .bundle import Bundle
 from .text import Text, escape
 
-LEFT_KINDS = ("code", "text", "light", "outcome", "bool", "mixed", "local")
+LEFT_KINDS = ("code", "text", "day", "light", "outcome", "bool", "mixed", "local")
+# Columns that may hold a message of the computation instead of a code.
+MESSAGES = ("reason", "note")
 # Units in which a value is a share of something, printed as per cent.
 SHARE_UNITS = ("percent", "share", "%", "pct")
 _WIDEST = 48  # characters after which a column wraps rather than grows
@@ -44,6 +46,8 @@ def read_layout() -> Layout:
 def printed_table(bundle: Bundle, block: dict, text: Text) -> str | None:
     """The Markdown of one table block, or None when nothing is left to print."""
     frame = chosen_rows(bundle.table(block["table"]), block)
+    if "spread" in block and not frame.empty:
+        frame = spread(frame, block["spread"])
     if frame.empty:
         return None
     name = block.get("name", block["table"])
@@ -62,16 +66,42 @@ def printed_table(bundle: Bundle, block: dict, text: Text) -> str | None:
 
 
 def chosen_rows(frame: pd.DataFrame, block: dict) -> pd.DataFrame:
-    """The rows that the block's `where` asks for and its `unlike` does not exclude, of its first `outcomes` outcomes."""
+    """The rows a block prints.
+
+    `where` keeps values and `unlike` leaves them out; `known` asks for a number; `first` keeps the first few codes of a column;
+    `several` wants at least two codes in a column, else there is nothing to tell apart and no row is left.
+    """
     for column, values in block.get("where", {}).items():
         if column in frame.columns:
             frame = frame[frame[column].isin(values)]
     for column, values in block.get("unlike", {}).items():
         if column in frame.columns:
             frame = frame[~frame[column].isin(values)]
-    if "outcomes" in block and "outcome" in frame.columns:
-        frame = frame[frame["outcome"].isin(frame["outcome"].unique()[: block["outcomes"]])]
+    for column in block.get("known", ()):
+        if column in frame.columns:
+            frame = frame[frame[column].notna()]
+    for column, count in block.get("first", {}).items():
+        if column in frame.columns:
+            frame = frame[frame[column].isin(frame[column].unique()[:count])]
+    if "several" in block and frame.get(block["several"], pd.Series(dtype=object)).nunique() < 2:
+        return frame.iloc[:0]
     return frame
+
+
+def spread(frame: pd.DataFrame, spec: dict) -> pd.DataFrame:
+    """One row a key, a column for each wanted value and code: `smd` of sample `before` becomes `smd_before`.
+
+    `spec`: key (columns), column (the code), values (`name.code`), order (the codes of the first key, in order).
+    """
+    wide = frame[spec["key"]].drop_duplicates()
+    for wanted in spec["values"]:
+        name, _, code = wanted.partition(".")
+        part = frame.loc[frame[spec["column"]] == code, [*spec["key"], name]]
+        wide = wide.merge(part.rename(columns={name: f"{name}_{code}"}), on=spec["key"], how="left")
+    told = [c for c in wide.columns if c.startswith(spec["tells"])]
+    wide = wide[wide[told].notna().any(axis=1)]
+    rank = {code: i for i, code in enumerate(spec["order"])}
+    return wide.sort_values(spec["key"][0], key=lambda c: c.map(rank), kind="stable")
 
 
 def formatted(column: str, row: dict, bundle: Bundle, text: Text) -> str:
@@ -87,6 +117,14 @@ def formatted(column: str, row: dict, bundle: Bundle, text: Text) -> str:
         return covariate_label(value, bundle, text)
     if column in ("text", "description"):
         return str(row.get(f"{column}_{text.language}") or row.get(f"{column}_en") or row.get(column) or "")
+    if column == "value" and row.get("key") == "as_of":
+        return text.day(value, "long")
+    if column == "target" and value == 0:
+        return text.say("above_zero")
+    if column in ("target", "relevant_effect") and _sought_down(row):
+        return text.number(-abs(value), effect_kind("target", row))
+    if column == "value" and _number(row.get("change")):
+        return formatted("change", row, bundle, text)  # `value` is the change in the direction that is sought
     if kind in ("effect", "by_unit") and not isinstance(value, str):
         if isinstance(value, int) and str(row.get("key", "")).endswith("_year"):
             return str(value)
@@ -97,6 +135,10 @@ def formatted(column: str, row: dict, bundle: Bundle, text: Text) -> str:
 def effect_kind(column: str, row: dict) -> str:
     """The number format of an effect, a target or an indicator value, from the row's scale or unit."""
     scale = row.get("scale")
+    if column == "target" and scale not in ("share", "yes_no", "level"):
+        whole = abs(row.get(column) or 0) * 1000 % 10 < 1e-6
+        unit = row.get("unit", "share")
+        return ("pct0" if whole else "pct") if unit in SHARE_UNITS else "num"
     if column in ("baseline", "current"):
         return "pct" if row.get("unit") in SHARE_UNITS and abs(row.get(column) or 0) <= 1 and _is_share(row) else "num"
     if column in ("change", "nominal_change"):
@@ -108,8 +150,17 @@ def effect_kind(column: str, row: dict) -> str:
         signed = column not in ("mde", "mde_share", "target")
         return {"level": "num", "share": "points", "yes_no": "points"}.get(scale, "spct" if signed else "pct")
     if row.get("unit") is not None and row.get("unit") not in SHARE_UNITS:
-        return "num"
+        return "dec1" if column.startswith("effect") else "num"
     return "spct" if column.startswith("effect") else "pct"
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value == value
+
+
+def _sought_down(row: dict) -> bool:
+    """Whether a share is meant to fall: its target is printed with its sign."""
+    return row.get("direction") == "decrease" and row.get("unit") in SHARE_UNITS and _number(row.get("target"))
 
 
 def outcome_label(key: Any, bundle: Bundle, language: str) -> str:
@@ -119,6 +170,15 @@ def outcome_label(key: Any, bundle: Bundle, language: str) -> str:
             label = outcome.get("label", {})
             return label.get(language) or label.get("en") or next(iter(label.values()), str(key))
     return str(key)
+
+
+def in_sentence(label: str) -> str:
+    """A label as it stands inside a sentence: its first letter small, unless it begins with an acronym.
+
+    >>> in_sentence("Real sales"), in_sentence("GDP")
+    ('real sales', 'GDP')
+    """
+    return label[:1].lower() + label[1:] if label[1:2].islower() else label
 
 
 def covariate_label(code: str, bundle: Bundle, text: Text) -> str:
@@ -161,14 +221,23 @@ def _worded(kind: str, column: str, value: Any, bundle: Bundle, text: Text) -> s
     if kind == "bool":
         return "—" if missing else text.say("yes" if value else "no")
     if kind == "day":
-        return "—" if missing else text.day(value) if isinstance(value, str) else text.number(value, "year")
+        # A date does not break across lines.
+        shown = text.day(value) if isinstance(value, str) else text.number(value, "year")
+        return "—" if missing else shown.replace(" ", "\u00a0")
     if kind in ("code", "light", "text"):
-        return "—" if missing or value == "" else text.label(column, value) if kind != "text" else str(value)
+        return "—" if missing or value == "" else _word(column, value, text) if kind != "text" else str(value)
     if isinstance(value, str):
         return text.label(column, value)
     if isinstance(value, bool):
         return text.say("yes" if value else "no")
     return text.number(value, kind)
+
+
+def _word(column: str, value: Any, text: Text) -> str:
+    """The word for a code; an English message that no template fits is not printed in another language."""
+    word = text.label(column, value)
+    word = word[:1].upper() + word[1:] if column in MESSAGES and word != value else word
+    return text.say("unworded") if word == value and " " in str(value) and text.language != "en" and column in MESSAGES else word
 
 
 def _effect_with_interval(row: dict, bundle: Bundle, text: Text) -> str:
@@ -182,10 +251,7 @@ def _listed(frame: pd.DataFrame, block: dict, bundle: Bundle, text: Text) -> tup
     rows = []
     for row in frame.to_dict("records"):
         rows.append(
-            [
-                light(c, row.get(c), text) if layout.kinds.get(c) == "light" else escape(formatted(c, row, bundle, text))
-                for c in columns
-            ]
+            [light(c, row.get(c), text) if layout.kinds.get(c) == "light" else _cell(c, row, bundle, text) for c in columns]
         )
     _blank_repeats(rows, columns, layout)
     aligns = [
@@ -193,6 +259,14 @@ def _listed(frame: pd.DataFrame, block: dict, bundle: Bundle, text: Text) -> tup
         for c in columns
     ]
     return [escape(text.heading(c, name)) for c in columns], aligns, rows
+
+
+def _cell(column: str, row: dict, bundle: Bundle, text: Text) -> str:
+    """The cell as Markdown; the name of a column of the data stands as code unless it has words."""
+    shown = formatted(column, row, bundle, text)
+    if column == "column" and shown and not text.has(f"code.measure.{shown}"):
+        return "`" + shown.replace("`", "'").replace("|", "/") + "`"
+    return escape(text.label("measure", shown) if column == "column" else shown)
 
 
 def _blank_repeats(rows: list[list[str]], columns: list[str], layout: Layout) -> None:
@@ -225,8 +299,9 @@ def _pivoted(frame: pd.DataFrame, pivot: dict, text: Text) -> tuple[list[str], l
     rows = []
     for key, part in frame.groupby(keys, sort=False):
         numbers = part.set_index(pivot["column"])[pivot["value"]]
-        cells = [text.number(numbers.get(c), kind) for c in codes]
+        cells = [text.number(numbers.get(c, pivot.get("absent")), kind) for c in codes]
         rows.append([escape(text.label(k, v)) for k, v in zip(keys, key, strict=True)] + [escape(c) for c in cells])
+    _blank_repeats(rows, keys, read_layout())
     headings = [escape(text.heading(k)) for k in keys] + [escape(text.label(pivot["column"], c)) for c in codes]
     return headings, ["left"] * len(keys) + ["right"] * len(codes), rows
 

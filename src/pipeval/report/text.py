@@ -46,7 +46,28 @@ class Text:
         if value is None or (isinstance(value, float) and math.isnan(value)):
             return ""
         code = str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
-        return self.entries.get(f"code.{column}.{code}") or self.entries.get(f"code.{code}") or code
+        return self.entries.get(f"code.{column}.{code}") or self.entries.get(f"code.{code}") or self.reworded(code)
+
+    def reworded(self, sentence: str) -> str:
+        """A sentence that a floor above wrote in English, in this language; one that no template of `raw` fits stays as it is.
+
+        >>> read_text("es").reworded("no variation before the programme")
+        'sin variación antes del programa'
+        """
+        if " " in sentence:
+            for key, pattern in _raw_patterns():
+                found = pattern.fullmatch(sentence)
+                if found:
+                    return self.say(key, found.groupdict())
+        return sentence
+
+    def counted(self, number: int) -> str:
+        """A small count as a word, a larger one in digits.
+
+        >>> read_text("en").counted(3), read_text("en").counted(26)
+        ('three', '26')
+        """
+        return self.entries.get(f"count.{number}") or self.number(number, "int")
 
     def heading(self, column: str, table: str = "") -> str:
         """The printed heading of a column, plain text."""
@@ -56,12 +77,12 @@ class Text:
     def number(self, value: Any, kind: str = "num") -> str:
         """A number as it is printed; undefined is a dash.
 
-        `kind`: int, dec1, dec2, dec3, num (three significant digits), pct (a share as per cent), spct (signed), points (a share as
-        percentage points), p (p-value), money (no decimals), year.
+        `kind`: int, dec1, dec2, dec3, num (decimals by its size), pct (a share as per cent; pct0 without decimals),
+        spct (signed), points (a share as percentage points), p (p-value), money (no decimals), year.
 
         >>> words = read_text("es", "es_MX")
         >>> words.number(1234567.4, "money"), words.number(0.0912, "spct"), words.number(0.0004, "p")
-        ('1,234,567', '+9.1%', '<0.001')
+        ('1,234,567', '+9.1\\xa0%', '<0.001')
         >>> read_text("es", "es_CO").number(1234.5, "dec1")
         '1.234,5'
         """
@@ -104,6 +125,13 @@ def read_text(language: str, locale: str = "") -> Text:
     return Text(language, locale, _flat(tree))
 
 
+@cache
+def _raw_patterns() -> list[tuple[str, re.Pattern]]:
+    """The English sentences of `raw` as patterns: a field stands for any text."""
+    raw = {k: v for k, v in read_text("en").entries.items() if k.startswith("raw.")}
+    return [(k, re.compile(_FIELD.sub(r"(?P<\1>.+?)", re.sub(r"[().?+*|]", r"\\\g<0>", v)))) for k, v in raw.items()]
+
+
 def languages() -> list[str]:
     """The languages for which a file is shipped."""
     folder = files("pipeval.report").joinpath("text")
@@ -111,12 +139,12 @@ def languages() -> list[str]:
 
 
 def escape(text: Any) -> str:
-    """The text as literal Markdown: every character that could be markup is escaped and line ends become spaces.
+    """The text as literal Markdown: every character that could be markup is escaped, line ends become spaces.
 
     >>> escape("=a|b *c*")
     '\\\\=a\\\\|b \\\\*c\\\\*'
     """
-    line = re.sub(r"\s+", " ", "" if text is None else str(text)).strip()
+    line = re.sub(r"[^\S\u00a0]+", " ", "" if text is None else str(text)).strip()
     return _PUNCTUATION.sub(r"\\\1", line)
 
 
@@ -127,14 +155,14 @@ def _written(value: float, kind: str, locale: str) -> str:
         return "<" + format_decimal(0.001, "0.000", locale) if value < 0.0005 else format_decimal(value, "0.000", locale)
     if kind == "year":
         return str(int(value))
-    if kind in ("pct", "spct", "points"):
+    if kind in ("pct", "pct0", "spct", "points"):
         rounded = round(value * 100, 1) + 0.0
-        sign = "+" if kind != "pct" and rounded > 0 else ""
+        sign = "+" if kind not in ("pct", "pct0") and rounded > 0 else ""
         if kind == "points":
             return sign + format_decimal(rounded, "#,##0.0", locale)
-        return sign + format_percent(
-            rounded / 100, "#,##0.0%" if " " not in format_percent(1, locale=locale) else "#,##0.0 %", locale
-        )
+        # Spanish sets the sign apart, whatever the country; Babel does so for Spain only.
+        digits = "#,##0" if kind == "pct0" else "#,##0.0"
+        return sign + format_percent(rounded / 100, digits + ("\u00a0%" if locale.startswith("es") else "%"), locale)
     decimals = {"int": 0, "money": 0, "dec1": 1, "dec2": 2, "dec3": 3}.get(kind, _digits(value))
     rounded = round(value, decimals) + 0.0
     return format_decimal(rounded, "#,##0" + ("." + "0" * decimals if decimals else ""), locale)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import zipfile
+from collections.abc import Callable
 from importlib.resources import files
 from io import BytesIO
 from pathlib import Path
@@ -63,6 +64,12 @@ def finish(path: Path, facts: list[tuple[str, str]]) -> Path:
     return _write(parts, path)
 
 
+def repacked(path: Path, changes: dict[str, Callable[[bytes], bytes]]) -> Path:
+    """The zip file with these parts changed and every entry dated alike, so that the same content gives the same bytes."""
+    parts = _read(path)
+    return _write(parts | {name: change(parts[name]) for name, change in changes.items()}, path)
+
+
 def _w(name: str) -> str:
     return f"{{{W}}}{name}"
 
@@ -87,10 +94,12 @@ def _fill_contents(body: ElementTree.Element) -> None:
                 entries.append((level, anchor, "".join(_run_text(r) for r in node.iter(_w("r"))).strip()))
     for paragraph in list(content)[1:]:
         content.remove(paragraph)
-    begin = '<w:r><w:fldChar w:fldCharType="begin"/></w:r><w:r><w:instrText xml:space="preserve">TOC \\o "1-2" \\h \\z \\u</w:instrText></w:r>'
+    begin = '<w:r><w:fldChar w:fldCharType="begin"/></w:r>'
+    begin += '<w:r><w:instrText xml:space="preserve">TOC \\o "1-2" \\h \\z \\u</w:instrText></w:r>'
     begin += '<w:r><w:fldChar w:fldCharType="separate"/></w:r>'
     for i, (level, anchor, words) in enumerate(entries):
-        link = f'<w:hyperlink w:anchor="{xml_escape(anchor)}"><w:r><w:t xml:space="preserve">{xml_escape(words)}</w:t></w:r></w:hyperlink>'
+        run = f'<w:r><w:t xml:space="preserve">{xml_escape(words)}</w:t></w:r>'
+        link = f'<w:hyperlink w:anchor="{xml_escape(anchor)}">{run}</w:hyperlink>'
         end = '<w:r><w:fldChar w:fldCharType="end"/></w:r>' if i == len(entries) - 1 else ""
         content.append(_element(f'<w:p><w:pPr><w:pStyle w:val="TOC{level}"/></w:pPr>{begin if i == 0 else ""}{link}{end}</w:p>'))
     content.append(_element('<w:p><w:r><w:br w:type="page"/></w:r></w:p>'))
@@ -142,7 +151,8 @@ def _running(tag: str, style: str, words: tuple[str, str], numbered: bool) -> by
         else ""
     )
     return (
-        f'<?xml version="1.0" encoding="UTF-8" standalone="yes"?><w:{tag} xmlns:w="{W}"><w:p><w:pPr><w:pStyle w:val="{style}"/></w:pPr>'
+        f'<?xml version="1.0" encoding="UTF-8" standalone="yes"?><w:{tag} xmlns:w="{W}">'
+        f'<w:p><w:pPr><w:pStyle w:val="{style}"/></w:pPr>'
         f"<w:r><w:t>{left}</w:t></w:r><w:r><w:tab/></w:r><w:r><w:t>{right}</w:t></w:r>{page}</w:p></w:{tag}>"
     ).encode()
 

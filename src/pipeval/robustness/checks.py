@@ -1,51 +1,62 @@
 """Design checks: what has to hold for a difference to be an effect, looked at one by one.
 
-Results: `pass`, `mild`, `fail`, and `not_testable`, which never counts as passed.
+Results: `pass`, `mild`, `fail`, and `not_testable`, which never counts as passed. A row with an `outcome` speaks of that outcome
+only, a row without one of the whole design.
 """
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
+from ..baseline.response import response_test
 from ..data.panel import NEVER, Panel
 from ..did.aggregate import aggregate
 from ..did.att_gt import att_gt
-from ..did.estimate import at_reference, compared, estimate
+from ..did.effects import Effects
+from ..did.estimate import at_reference, by_period, compared, estimate
+from ..did.inference import pretrend_test
 from ..errors import DesignError, EstimationError, collected
 from ..matching.matched import MatchedSample
-from ..study.specs import Study
+from ..study.specs import Outcome, Study
 
 GOOD_SMD, TOLERABLE_SMD = 0.10, 0.25
 SUPPORT_PASS, SUPPORT_MILD = 0.95, 0.80
 ATTRITION_GAP = 0.05
 FEW_TREATED_CLUSTERS = 10
 
+Found = tuple[str, float, str]  # result, value, rule
+
 
 def design_checks(
-    panel: Panel, sample: MatchedSample, study: Study, found: dict[str, pd.DataFrame], everyone: Panel
+    everyone: Panel, panel: Panel, sample: MatchedSample, study: Study, cells: dict[str, Effects | None], balance: pd.DataFrame
 ) -> pd.DataFrame:
-    """One row a check: `check, result, value, rule`.
+    """One row a check, and for those that differ by outcome one row an outcome: `check, outcome, result, value, rule`.
 
     Parameters
     ----------
-    panel, sample, study
-        The firms compared, their matches, the plan.
-    found : dict of DataFrame
-        Tables of the stages before: `balance`, `pretrend`, `response_test`, `robustness`.
     everyone : Panel
         The panel before anyone left the pool, for the firms that the programme may have reached indirectly.
+    panel, sample, study
+        The firms compared, their matches, the plan.
+    cells : dict
+        Outcome → its headline estimate by cohort and year; the checks by outcome are made for these.
+    balance : DataFrame
+        The balance table of the control group.
     """
     rows = [
-        ("support", *_support(panel, sample, study)),
-        ("balance", *_balance(found["balance"], study)),
-        ("pre_trend", *_pre_trend(found["pretrend"], study)),
-        ("base_year", *_base_year(found["robustness"], study)),
-        ("attrition", *_attrition(found["response_test"], study)),
-        ("spillover", *_spillover(everyone, sample, study)),
-        ("clusters", *_clusters(panel)),
+        ("support", None, *_support(panel, sample, study)),
+        ("balance", None, *_balance(balance, study)),
+        ("attrition", None, *_attrition(panel, study)),
+        ("spillover", None, *_spillover(everyone, sample, study)),
+        ("clusters", None, *_clusters(panel, study)),
     ]
-    return pd.DataFrame(rows, columns=["check", "result", "value", "rule"])
+    for key, found in cells.items():
+        outcome = study.outcome(key)
+        rows.append(("pre_trend", key, *_pre_trend(found, study)))
+        rows.append(("base_year", key, *_base_year(found, panel, sample, study, outcome)))
+    return pd.DataFrame(rows, columns=["check", "outcome", "result", "value", "rule"])
 
 
 def _graded(value: float, good: float, tolerable: float) -> str:
@@ -54,7 +65,11 @@ def _graded(value: float, good: float, tolerable: float) -> str:
     return "pass" if value <= good else "mild" if value <= tolerable else "fail"
 
 
-def _support(panel: Panel, sample: MatchedSample, study: Study) -> tuple[str, float, str]:
+def _by_p(p: float) -> str:
+    return "not_testable" if np.isnan(p) else "pass" if p >= 0.05 else "mild" if p >= 0.01 else "fail"
+
+
+def _support(panel: Panel, sample: MatchedSample, study: Study) -> Found:
     """Share of the treated firms that the headline describes: matched, or inside the common support."""
     entered = panel.firms.index[panel.firms["cohort"] <= study.treatment.reference_year]
     kept = pd.Index(sample.sets["firm_id"]) if study.headline == "matched" else compared(panel, sample, study).firms.index
@@ -62,73 +77,83 @@ def _support(panel: Panel, sample: MatchedSample, study: Study) -> tuple[str, fl
     return _graded(1 - share, 1 - SUPPORT_PASS, 1 - SUPPORT_MILD), share, "support"
 
 
-def _balance(balance: pd.DataFrame, study: Study) -> tuple[str, float, str]:
-    """Largest standardised difference of a covariate in the sample that carries the headline."""
-    carried = "after" if study.headline == "matched" or "weighted" not in set(balance["sample"]) else "weighted"
-    after = balance.loc[(balance["sample"] == carried) & (balance["kind"] == "level"), "smd"].abs()
-    worst = float(after.max()) if len(after) else np.nan
+def _balance(balance: pd.DataFrame, study: Study) -> Found:
+    """Largest standardised difference of a planned covariate in the sample that carries the headline, with the weights it gives.
+
+    An outcome regression balances its own covariates by construction; what it risks is extrapolation, which `support` bounds.
+    """
+    samples = set(balance["sample"])
+    carried = "after" if study.headline == "matched" else "weighted" if "weighted" in samples else "before"
+    planned = balance["covariate"].str.split("=").str[0].isin((*study.match.covariates, *study.did.covariates))
+    rows = balance.loc[(balance["sample"] == carried) & (balance["kind"] == "level") & planned, "smd"].abs()
+    worst = float(rows.max()) if len(rows) else np.nan
     return _graded(worst, GOOD_SMD, TOLERABLE_SMD), worst, "balance"
 
 
-def _pre_trend(pretrend: pd.DataFrame, study: Study) -> tuple[str, float, str]:
-    """Smallest p-value among the first outcomes, by Holm; not testable where growth itself was matched on."""
+def _pre_trend(found: Effects | None, study: Study) -> Found:
+    """p-value of the joint test that nothing differed before entry; not testable where growth itself was matched on."""
     if any(c.startswith("growth_") for c in (*study.match.covariates, *study.match.exact, *study.did.covariates)):
         return "not_testable", np.nan, "pre_trend_matched"
-    first = pretrend[pretrend["primary"] & pretrend["testable"]]
-    if first.empty:
+    if found is None or "weight_treated" not in found.table:
         return "not_testable", np.nan, "pre_trend"
-    p = min(1.0, float(first["p_value"].min()) * len(first))
-    return "fail" if p < 0.05 else "mild" if p < 0.10 else "pass", p, "pre_trend"
+    p = float(pretrend_test(aggregate(found, "event_time"))["p_value"])
+    return _by_p(p), p, "pre_trend"
 
 
-def _base_year(grid: pd.DataFrame, study: Study) -> tuple[str, float, str]:
-    """How far the first outcome's effect moves when measured from one year earlier, in standard errors of the headline."""
-    rows = grid[grid["outcome"] == study.outcomes[0].id].set_index("row")
-    if "earlier_base" not in rows.index:
+def _base_year(found: Effects | None, panel: Panel, sample: MatchedSample, study: Study, outcome: Outcome) -> Found:
+    """p-value of the difference between the headline and the same effect measured from one year earlier.
+
+    Not testable when the earlier base leaves out a cohort: the two would speak of different firms.
+    """
+    if found is None or "weight_treated" not in found.table:
         return "not_testable", np.nan, "base_year"
-    move = _move(rows.loc["earlier_base"], rows.loc["headline"])
-    return _graded(move, 1.0, 2.0), move, "base_year"
-
-
-def base_year_move(panel: Panel, sample: MatchedSample, study: Study, headline: pd.Series) -> float:
-    """The same number for one headline row; NaN without an earlier year."""
-    earlier = study.did.model_copy(update={"anticipation": study.did.anticipation + 1})
+    spec = study.did.model_copy(update={"anticipation": study.did.anticipation + 1})
     try:
         with collected():
-            found = estimate(panel, sample, study, study.outcomes[0], spec=earlier)
+            other = estimate(panel, sample, study, outcome, spec=spec)
     except (DesignError, EstimationError):
-        return np.nan
-    return _move(at_reference(found, study.treatment.reference_year), headline)
+        return "not_testable", np.nan, "base_year"
+    year = study.treatment.reference_year
+    if _cohorts(found, year) != _cohorts(other, year):
+        return "not_testable", np.nan, "base_year"
+    p = _same(by_period(found), by_period(other), year)
+    return _by_p(p), p, "base_year"
 
 
-def _move(other: pd.Series, headline: pd.Series) -> float:
-    return float(abs(other["estimate"] - headline["estimate"]) / headline["std_error"])
+def _cohorts(cells: Effects, year: int) -> set[float]:
+    return set(cells.table.loc[cells.table["period"] == year, "cohort"])
 
 
-def _attrition(test: pd.DataFrame, study: Study) -> tuple[str, float, str]:
-    """Difference in response between the arms in the reference year: small, or not distinguishable from zero."""
+def _same(one: Effects, other: Effects, year: int) -> float:
+    """p-value of equal effects in `year`, from the difference of their influences, firm by firm."""
+    column = [int(np.flatnonzero(e.table["period"] == year)[0]) for e in (one, other)]
+    influence = pd.Series(one.influence[:, column[0]], one.firm_id) - pd.Series(other.influence[:, column[1]], other.firm_id)
+    error = float(np.sqrt((influence.fillna(0) ** 2).sum()))
+    gap = one.table.at[column[0], "estimate"] - other.table.at[column[1], "estimate"]
+    return float(2 * stats.norm.sf(abs(gap) / error)) if error > 0 else np.nan
+
+
+def _attrition(panel: Panel, study: Study) -> Found:
+    """Difference in response between the arms in the reference year: passes when small; a large one fails unless it may be chance."""
+    test = response_test(panel, study.outcomes[0].id, study.baseline.year)
     row = test[test["period"] == study.treatment.reference_year]
-    if row.empty or np.isnan(row["difference"].iloc[0]):
+    if row.empty or np.isnan(row["p_value"].iloc[0]):
         return "not_testable", np.nan, "attrition"
     gap, p = float(row["difference"].iloc[0]), row["p_value"].iloc[0]
-    if abs(gap) <= ATTRITION_GAP or not p < 0.05:
+    if abs(gap) <= ATTRITION_GAP:
         return "pass", gap, "attrition"
-    return ("mild" if abs(gap) <= 2 * ATTRITION_GAP else "fail"), gap, "attrition"
+    return ("fail" if abs(gap) > 2 * ATTRITION_GAP and p < 0.05 else "mild"), gap, "attrition"
 
 
-def _spillover(everyone: Panel, sample: MatchedSample, study: Study) -> tuple[str, float, str]:
-    p = spillover_p(everyone, sample, study)
-    return ("not_testable" if np.isnan(p) else "mild" if p < 0.05 else "pass"), p, "spillover"
+def _spillover(everyone: Panel, sample: MatchedSample, study: Study) -> Found:
+    """The effect on firms reached indirectly, first outcome, against the headline's never-treated firms.
 
-
-def spillover_p(everyone: Panel, sample: MatchedSample, study: Study) -> float:
-    """p-value of the effect on firms reached indirectly, first outcome, against the headline's never-treated firms.
-
-    It can only see a spillover that reaches some untreated firms and not others; NaN without an indirect arm.
+    It can only see a spillover that reaches some untreated firms and not others, and says that effects leak, not that the
+    comparison is wrong: it never fails.
     """
     firms = everyone.firms
     if "arm" not in firms or not (firms["arm"] == "indirect").any():
-        return np.nan
+        return "not_testable", np.nan, "spillover"
     controls = firms.index[(firms["arm"] == "nonparticipant") & firms.index.isin(sample.scores.index)]
     reached = firms.index[firms["arm"] == "indirect"]
     start = firms.loc[np.isfinite(firms["cohort"]), "cohort"].min()
@@ -138,15 +163,16 @@ def spillover_p(everyone: Panel, sample: MatchedSample, study: Study) -> float:
         with collected():
             effects = aggregate(att_gt(ring, study.outcomes[0].id, study.did), "period")
     except (DesignError, EstimationError):
-        return np.nan
-    return float(at_reference(effects, study.treatment.reference_year)["p_value"])
+        return "not_testable", np.nan, "spillover"
+    p = float(at_reference(effects, study.treatment.reference_year)["p_value"])
+    return ("not_testable" if np.isnan(p) else "mild" if p < 0.05 else "pass"), p, "spillover"
 
 
-def _clusters(panel: Panel) -> tuple[str, float, str]:
-    """How many business clusters hold treated firms."""
+def _clusters(panel: Panel, study: Study) -> Found:
+    """How many business clusters hold firms that have entered."""
     if "business_cluster" not in panel.firms:
         return "not_testable", np.nan, "clusters"
-    labels = panel.firms.loc[np.isfinite(panel.firms["cohort"]), "business_cluster"]
+    labels = panel.firms.loc[panel.firms["cohort"] <= study.treatment.reference_year, "business_cluster"]
     if labels.isna().all():
         return "not_testable", np.nan, "clusters"
     return ("pass" if labels.nunique() >= FEW_TREATED_CLUSTERS else "mild"), float(labels.nunique()), "clusters"

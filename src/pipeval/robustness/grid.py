@@ -9,7 +9,7 @@ import pandas as pd
 
 from ..data.panel import Panel
 from ..did.aggregate import aggregate
-from ..did.estimate import at_reference, compared, estimate
+from ..did.estimate import at_reference, by_period, compared, estimate, population
 from ..did.twfe import twfe
 from ..errors import DesignError, EstimationError, collected
 from ..matching.match import match
@@ -94,16 +94,17 @@ def _without_other_programmes(panel: Panel) -> Panel:
 
 def _business_cluster(panel: Panel, sample: MatchedSample, study: Study, outcome: Outcome) -> pd.Series:
     """The headline with errors by business cluster; degrees of freedom from the clusters that hold treated firms."""
-    effects = estimate(panel, sample, study, outcome)
+    effects = by_period(estimate(panel, sample, study, outcome))
     return at_reference(effects.clustered(panel.firms["business_cluster"], treated_df=True), study.treatment.reference_year)
 
 
 def _two_way(panel: Panel, sample: MatchedSample, study: Study, outcome: Outcome) -> pd.Series:
     """Two-way fixed effects with one treatment dummy, for comparison only: its weights can be negative under staggered entry."""
-    firms = compared(panel, sample, study)
-    cohorts = firms.firms["cohort"]
+    firms = population(compared(panel, sample, study), outcome)
     row = twfe(firms, outcome.id).iloc[0].copy()
-    row["n_treated"], row["n_control"] = int(np.isfinite(cohorts).sum()), int(np.isinf(cohorts).sum())
+    seen = firms.wide(outcome.id).notna().sum(axis=1) > 1  # a firm seen once is absorbed by its own effect
+    treated = np.isfinite(firms.firms["cohort"])
+    row["n_treated"], row["n_control"] = int((seen & treated).sum()), int((seen & ~treated).sum())
     return row
 
 

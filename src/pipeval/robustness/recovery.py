@@ -12,18 +12,16 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from ..baseline.response import response_test
 from ..data.load import Tables
 from ..data.measures import measures
 from ..data.sample import Knobs, Simulation, series_table, simulate
 from ..data.treatment import build_panel
 from ..did.aggregate import aggregate
-from ..did.estimate import at_reference, by_period, estimate
-from ..did.inference import pretrend_test
+from ..did.estimate import balance_of, by_period, estimate
 from ..errors import DesignError, EstimationError, collected
 from ..matching.pool import comparable
 from ..study.specs import DidSpec, Study
-from .checks import base_year_move, spillover_p
+from .checks import design_checks
 from .grid import match_controls
 
 PROCESSES: dict[str, dict] = {
@@ -64,7 +62,7 @@ def recover(study: Study, knobs: Knobs, seeds: Iterable[int], designs: dict[str,
         Name → (`common_support` or `matched`, the estimator's specification).
     extra : bool
         On the first design's row also: whether the simultaneous band holds the whole true path (`band_covered`), and what the
-        design checks say (`pre_trend_p, base_year_move, attrition_gap, attrition_p, spillover_p`).
+        design checks say (`check_<name>`: pass, mild, fail, not_testable).
     """
     outcome = study.outcomes[0]
     rows = []
@@ -113,17 +111,13 @@ def _band(panel, sample, study: Study, tau: pd.DataFrame) -> dict:
 
 
 def _checks(everyone, panel, sample, study: Study) -> dict:
-    outcome, year = study.outcomes[0], study.treatment.reference_year
-    cells = estimate(panel, sample, study, outcome)
-    test = response_test(panel, outcome.id, study.baseline.year)
-    attrition = test[test["period"] == year].iloc[0]
-    return {
-        "pre_trend_p": float(pretrend_test(aggregate(cells, "event_time"))["p_value"]),
-        "base_year_move": base_year_move(panel, sample, study, at_reference(cells, year)),
-        "attrition_gap": attrition["difference"],
-        "attrition_p": attrition["p_value"],
-        "spillover_p": spillover_p(everyone, sample, study),
-    }
+    """The result of each design check, as `check_<name>`."""
+    outcome = study.outcomes[0]
+    cells = {outcome.id: estimate(panel, sample, study, outcome)}
+    columns = dict.fromkeys((*study.match.covariates, *study.match.exact))
+    balance = pd.concat([balance_of(panel, sample, study, c).assign(kind="level") for c in columns])
+    table = design_checks(everyone, panel, sample, study, cells, balance)
+    return {f"check_{row.check}": row.result for row in table.itertuples()}
 
 
 def summary(draws: pd.DataFrame) -> pd.DataFrame:

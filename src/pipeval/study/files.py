@@ -41,7 +41,7 @@ def read_yaml(path: Path) -> dict:
     try:
         if path.stat().st_size > _LARGEST:
             raise UsageError(f"{path}: a params file is a few kilobytes; this one has {path.stat().st_size:,} bytes")
-        content = yaml.load(path.read_text(encoding="utf-8-sig"), _Loader)  # noqa: S506 (a subclass of SafeLoader)
+        content = yaml.load(path.read_text(encoding="utf-8-sig"), _Loader)
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from None
     except (yaml.YAMLError, RecursionError, ValueError) as error:

@@ -60,7 +60,6 @@ class Baseline(Spec):
 
     year: int
     pre_years: tuple[int, ...] = ()
-    recall_years: tuple[int, ...] = ()
 
 
 class Treatment(Spec):
@@ -101,6 +100,7 @@ class Outcome(Spec):
     direction: Literal["increase", "decrease"] = "increase"
     label: dict[str, str]
     exits: Literal["missing", "zero"] = "missing"  # what a closed firm counts as
+    among: dict[str, tuple[str, ...]] = {}  # only firms with these codes: column of the firms -> codes
     relevant_effect: float | None = None  # smallest effect that matters, as a share (log, poisson) or in units
 
     @model_validator(mode="after")
@@ -172,6 +172,16 @@ class Cofinance(Spec):
     cap_usd: float = Field(7500, gt=0)
     tolerance: float = Field(0.10, ge=0, le=1)  # how far above the line one payment may lie before it is questioned
 
+    def rate(self, month):
+        """The share that the programme pays, `month` months into the project: a straight line, then flat.
+
+        >>> [round(float(Cofinance().rate(m)), 2) for m in (0, 18, 36, 48)]
+        [0.7, 0.5, 0.3, 0.3]
+        """
+        from numpy import clip
+
+        return self.start + (self.end - self.start) * clip(month / self.months, 0, 1)
+
 
 class Report(Spec):
     """Languages and locales of the report: two choices, not one."""
@@ -204,7 +214,6 @@ class Study(Spec):
     cofinance: Cofinance | None = None
     queries: dict[str, Literal["keep", "set_missing", "drop_firm"]] = {}  # rule of the check -> what happens to its cells; default keep
     report: Report = Report()
-    seed: int = 20031121
     root: Path = Field(Path("."), exclude=True)  # the folder that holds params/; set by the reader
 
     @model_validator(mode="after")

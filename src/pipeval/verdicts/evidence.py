@@ -5,11 +5,12 @@ The grades are tried in this order and the first that fits is given:
 1. *demonstrated*: right sign, (Holm-adjusted) p below alpha, no design check failed or mild;
 2. *adverse*: wrong sign, p below alpha;
 3. *target_ruled_out*: the one-sided 95 % bound lies below the relevant effect;
-4. *indicative*: right sign, the 80 % interval excludes zero, no design check failed;
-5. *inconclusive*: an estimate, but none of these.
+4. *indicative*: right sign, the 80 % interval excludes zero;
+5. *inconclusive*: an estimate, but none of these, or any estimate whose design failed a check.
 
 Without an estimate a row is *descriptive* when none was meant, *not_assessed* when one was. A check that could not be tested
-neither passes nor fails: it leaves a remark. A failed check leaves nothing to indicate an effect, so it bars grade 4 too.
+neither passes nor fails: it leaves a remark. An estimate whose
+design failed supports nothing in either direction.
 """
 
 from __future__ import annotations
@@ -66,14 +67,16 @@ def evidence(
     df = _or(row.get("df"), np.inf)
     p = _or(row.get("p_value"), float(2 * stats.t.sf(abs(better) / error, df)))
     bar = _threshold(relevant_effect, sign, row.get("scale"))
-    if better > 0 and _or(row.get("p_adjusted"), p) < alpha and not failed and not mild:
+    if failed:  # an estimate whose design failed supports nothing, in either direction
+        return "inconclusive", remarks
+    if better > 0 and _or(row.get("p_adjusted"), p) < alpha and not mild:
         small = better < _threshold(relevant_effect if target is None else target, sign, row.get("scale"))
         return "demonstrated", (*remarks, "smaller_than_target") if small else remarks
     if better < 0 and p < alpha:
         return "adverse", remarks
     if better + stats.t.ppf(1 - alpha, df) * error < bar:
         return "target_ruled_out", remarks
-    if better > 0 and better - stats.t.ppf(0.90, df) * error > 0 and not failed:
+    if better > 0 and better - stats.t.ppf(0.90, df) * error > 0:
         return "indicative", remarks
     cannot = mde is not None and relevant_effect is not None and mde > relevant_effect
     return "inconclusive", (*remarks, "cannot_detect_target") if cannot else remarks
@@ -110,15 +113,6 @@ def count_row(net: float, net_low: float, net_high: float, level: float = 0.95) 
     """
     error = (net_high - net_low) / 2 / stats.norm.ppf(0.5 + level / 2)
     return {"estimate": net, "std_error": error, "df": np.inf, "direction": "increase", "scale": "level"}
-
-
-def as_share(value: float, scale: str) -> float:
-    """An effect as readers know it: log points become a share, anything else stays.
-
-    >>> round(as_share(0.0953, "log"), 4)
-    0.1
-    """
-    return float(np.expm1(value)) if scale in _MULTIPLICATIVE else float(value)
 
 
 def _threshold(effect: float | None, sign: float, scale: str | None) -> float:

@@ -13,12 +13,14 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from ..did.estimate import as_share
 from ..did.inference import holm
 from ..errors import DesignError, some
+from ..study.calendar import indicator_due
 from ..study.logframe import Indicator, LogFrame
 from ..study.specs import Study
 from .attainment import Attained, attainment
-from .evidence import as_share, count_row, evidence, joint_evidence
+from .evidence import count_row, evidence, joint_evidence
 from .inputs import Inputs
 
 COLUMNS = (
@@ -168,7 +170,12 @@ def _grade(
     row = rows.get(indicator.id)
     power = None if np.isnan(mde) else mde
     relevant, alpha = _relevant(indicator, study), study.power.alpha
+    if indicator.kind == "transition" and checks is not None:
+        checks = checks[checks["check"].isin(COUNT_CHECKS)]
     grade, remarks = evidence(row, checks, relevant, target=indicator.target, mde=power, alpha=alpha)
+    due = indicator_due(indicator, study.calendar)
+    if grade == "target_ruled_out" and due is not None and due > study.as_of:  # the target speaks of a later day
+        grade, remarks = evidence(row, checks, None, target=indicator.target, mde=power, alpha=alpha)
     if row is not None and indicator.id not in study.verdicts.primary:
         remarks += ("secondary",)
     return grade, (*remarks, *early)
@@ -176,7 +183,8 @@ def _grade(
 
 def _joint(indicator: Indicator, logframe: LogFrame, study: Study, rows: Mapping[str, dict], checks) -> tuple[str, tuple[str, ...]]:
     parts = [logframe.indicator(key) for key in indicator.of]
-    estimates, relevant = [rows.get(p.id) for p in parts], [_relevant(p, study) for p in parts]
+    # "better than the control group" asks for a difference above zero: no size is ruled out unless the row states one
+    estimates, relevant = [rows.get(p.id) for p in parts], [indicator.relevant_effect] * len(parts)
     alpha = study.power.alpha
     if (indicator.combine or study.verdicts.joint) == "all":
         return joint_evidence(estimates, checks, relevant, alpha=alpha)
@@ -194,7 +202,8 @@ def _relevant(indicator: Indicator, study: Study) -> float | None:
 def _mde(indicator: Indicator, row: dict | None, mdes: Mapping[str, float]) -> float:
     if row is None or indicator.effect not in mdes:
         return np.nan
-    return as_share(mdes[indicator.effect], row["scale"])
+    sign = -1.0 if row["direction"] == "decrease" else 1.0
+    return sign * as_share(sign * mdes[indicator.effect], row["scale"])
 
 
 def _interval(row: dict | None, level: float) -> tuple[float, float]:
@@ -205,7 +214,8 @@ def _interval(row: dict | None, level: float) -> tuple[float, float]:
 
 
 def _signed(row: dict) -> float:
-    return -row["estimate"] if row["direction"] == "decrease" else row["estimate"]
+    effect = as_share(row["estimate"], row["scale"])
+    return -effect if row["direction"] == "decrease" else effect
 
 
 def _count_of(indicator: Indicator, counts: pd.DataFrame | None) -> dict:

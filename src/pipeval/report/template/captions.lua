@@ -42,6 +42,8 @@ local function number_table(div)
       -- A short table stays on one page; only a long one may break.
       local short = is_typst() and #block.bodies[1].body <= 16
       if short then out:insert(pandoc.RawBlock("typst", "#[#show figure: set block(breakable: false)")) end
+      -- A long table starts where there is room for several rows, so that no heading stands alone at the foot of a page.
+      if is_typst() and not short then out:insert(pandoc.RawBlock("typst", "#room")) end
       out:insert(block)
       if short then out:insert(pandoc.RawBlock("typst", "]")) end
     elseif block.t == "Div" and block.classes:includes("note") and is_typst() then
@@ -90,8 +92,22 @@ local function light(span)
   end
 end
 
+-- A paragraph between a heading and a table or figure stays with both.
+local function hold(blocks)
+  if not is_typst() then return nil end
+  local out = pandoc.Blocks({})
+  for i, block in ipairs(blocks) do
+    local after = blocks[i + 1]
+    local led = block.t == "Para" and after and (after.t == "Figure" or (after.t == "Div" and after.identifier:match("^tbl%-")))
+    if led then out:insert(pandoc.RawBlock("typst", "#block(sticky: true)[")) end
+    out:insert(block)
+    if led then out:insert(pandoc.RawBlock("typst", "]")) end
+  end
+  return out
+end
+
 local function styled(div)
-  local style = { note = "Table Note", gap = "Gap", verdict = "Verdict", early = "Early" }
+  local style = { note = "Table Note", gap = "Gap", verdict = "Verdict", howto = "Verdict Note", early = "Early" }
   for class, name in pairs(style) do
     if div.classes:includes(class) then
       if is_typst() then
@@ -107,6 +123,7 @@ end
 return {
   { Meta = collect },
   { Span = light },
+  { Pandoc = function(doc) doc.blocks = hold(doc.blocks) or doc.blocks return doc end },
   -- Top-down, so that a table's Div is seen before the note inside it.
   { traverse = "topdown",
     Div = function(div) if div.identifier:match("^tbl%-") then return number_table(div) end end,

@@ -1,0 +1,186 @@
+"""What may be claimed, in words: the answer of the summary and one passage an indicator. Attainment and evidence are never merged.
+
+The word that claims most stands in one template alone, that of the grade *demonstrated*.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pandas as pd
+
+from .bundle import Bundle
+from .tables import SHARE_UNITS, formatted, in_sentence, light, outcome_label
+from .text import Text, escape
+
+ATTAINMENT = ("met", "partly_met", "not_met", "not_yet_due", "not_measurable", "infeasible")
+EVIDENCE = ("demonstrated", "adverse", "target_ruled_out", "indicative", "inconclusive", "descriptive", "not_assessed")
+LEVELS = ("goal", "purpose", "component", "activity")
+_UPPER = ("goal", "purpose")
+# Readings of the wording and what holds for the whole study; a check that failed or nearly so stays under its indicator.
+_HOISTED = ("reading_", "secondary", "target_illustrative", "check_not_testable")
+_SHARED_FROM = 3  # a reading that stands under so many indicators is said once, before them
+
+
+def answer(bundle: Bundle, text: Text) -> list[str]:
+    """The answer in a few lines: targets reached, evidence for goals and purposes, what the sample could not have seen."""
+    verdicts = bundle.table("verdicts")
+    if verdicts.empty:
+        return []
+    upper = verdicts[verdicts["level"].isin(_UPPER)]
+    lower = verdicts[~verdicts["level"].isin(_UPPER)]
+    reached = [_attained(rows, f"say.answer.{name}", text) for name, rows in (("upper", upper), ("lower", lower)) if len(rows)]
+    lines = [" ".join(reached), _evidenced(upper, bundle, text), _unseen(bundle, text)]
+    return ["\n".join(f"- {line}" for line in lines if line)]
+
+
+def verdict_paragraphs(bundle: Bundle, text: Text) -> list[str]:
+    """A passage an indicator under the heading of its level: what was observed, what may be attributed, how to read it."""
+    rows = bundle.table("verdicts").to_dict("records")
+    kinds = dict(zip(bundle.table("indicators").get("id", ()), bundle.table("indicators").get("kind", ()), strict=True))
+    shared = _shared_readings(rows)
+    paragraphs = []
+    if shared:
+        items = [f"- {_remark(code, text).removesuffix('.')} ({escape(', '.join(ids))})." for code, ids in shared.items()]
+        paragraphs.append(text.say("say.verdict.shared") + "\n\n" + "\n".join(items))
+    for level in LEVELS:
+        here = [row for row in rows if row.get("level") == level]
+        if here:
+            paragraphs.append(f"## {escape(text.label('level_heading', level))} {{#sec-verdicts-{level}}}")
+            paragraphs += [_verdict(row | {"kind": kinds.get(row["id"])}, shared, bundle, text) for row in here]
+    return paragraphs
+
+
+def listing(items: Iterable[str], text: Text, escaped: bool = False) -> str:
+    """The items as a phrase: "a, b and c"."""
+    items = [i if escaped else escape(i) for i in items]
+    separator = "; " if any(", " in i for i in items) else ", "
+    if len(items) < 2:
+        return "".join(items)
+    return separator.join(items[:-1]) + (";" if separator == "; " else "") + f" {text.say('and')} " + items[-1]
+
+
+def tally(key: str, count: int, text: Text, of: int = 0) -> str:
+    """A counted phrase, singular or plural; "all four" when the count is all there are, `of` them."""
+    words = text.say("all_of", {"n": text.counted(count)}) if count == of else text.counted(count)
+    return text.say(f"{key}.{'one' if count == 1 else 'many'}", {"n": words})
+
+
+def _attained(rows: pd.DataFrame, lead: str, text: Text) -> str:
+    counts = {code: int((rows["attainment"] == code).sum()) for code in ATTAINMENT}
+    parts = [tally(f"say.answer.attainment.{code}", n, text, of=len(rows)) for code, n in counts.items() if n]
+    key = lead + (".one" if len(rows) == 1 else ".many")
+    values = {"n": text.counted(len(rows)), "levels": _levels(rows, text)}
+    return text.say(key, values | {"parts": listing(parts, text, escaped=True)})
+
+
+def _levels(rows: pd.DataFrame, text: Text) -> str:
+    return listing([text.label("level_word", level) for level in LEVELS if (rows["level"] == level).any()], text)
+
+
+def _evidenced(rows: pd.DataFrame, bundle: Bundle, text: Text) -> str:
+    shown = rows["evidence"].isin(EVIDENCE[:5])
+    none = shown.any() and not (rows["evidence"] == "demonstrated").any() and bundle.study.get("stage") != "midterm"
+    parts = [text.say("say.answer.evidence.none_demonstrated", {"levels": _levels(rows, text)})] if none else []
+    for code in EVIDENCE:
+        ids = list(rows.loc[rows["evidence"] == code, "id"])
+        if ids:
+            parts.append(text.say(f"say.answer.evidence.{code}", {"ids": listing(ids, text)}))
+    if not parts:
+        return ""
+    early = "_early" if bundle.study.get("stage") == "midterm" else ""
+    return text.say(f"say.answer.evidence.lead{early}", {"parts": "; ".join(parts)})
+
+
+def _unseen(bundle: Bundle, text: Text) -> str:
+    power = bundle.table("power")
+    if power.empty:
+        return ""
+    if power["mde_share"].isna().all():
+        return text.say("say.answer.power_unknown")
+    missed = power.loc[power["detectable"] == False, "outcome"]  # noqa: E712 - the column may hold None
+    names = [in_sentence(outcome_label(o, bundle, text.language)) for o in missed]
+    return text.say("say.answer.unseen", {"outcomes": listing(names, text)}) if names else text.say("say.answer.seen")
+
+
+def _codes(row: dict) -> list[str]:
+    return [c.strip() for c in str(row.get("remarks") or "").split(";") if c.strip()]
+
+
+def _shared_readings(rows: list[dict]) -> dict[str, list[str]]:
+    """Remarks that stand under several indicators, with their ids."""
+    found: dict[str, list[str]] = {}
+    for row in rows:
+        for code in _codes(row):
+            if code.startswith(_HOISTED):
+                found.setdefault(code, []).append(row["id"])
+    return {code: ids for code, ids in found.items() if len(ids) >= _SHARED_FROM}
+
+
+def _verdict(row: dict, shared: dict, bundle: Bundle, text: Text) -> str:
+    values = {
+        c: escape(formatted(c, row, bundle, text))
+        for c in ("baseline", "current", "change", "nominal_change", "target", "due", "effect", "mde", "value", "projection")
+    }
+    values |= {c: escape(formatted(c, row, bundle, text)) for c in ("effect_ci", "p_value", "p_adjusted", "n")}
+    level = text.number(bundle.study.get("did", {}).get("level", 0.95) * 100, "int")
+    values |= {"level": level, "money_year": str((bundle.study.get("money") or {}).get("base_year") or "")}
+    values["relevant_effect"] = escape(_relevant(row, bundle, text))
+    observed = [text.say(f"say.verdict.attainment.{row['attainment']}", values), text.say(_observed_key(row), values)]
+    if _number(row.get("projection")):
+        observed.append(text.say("say.verdict.projection", values))
+    lights = f"{light('attainment', row['attainment'], text)} · {light('evidence', row['evidence'], text)}"
+    name = escape(formatted("text", row, bundle, text))
+    parts = [f"**{escape(row['id'])}. {name}**", lights, " ".join(observed)]
+    if row["evidence"] != "descriptive":
+        parts.append(text.say(_evidence_key(row), values))
+    remarks = [_remark(code, text) for code in _codes(row) if code not in shared]
+    if remarks:
+        parts.append(f"::: howto\n{text.say('say.verdict.how_to_read')} {' '.join(remarks)}\n:::")
+    return ":::: verdict\n" + "\n\n".join(parts) + "\n::::"
+
+
+def _relevant(row: dict, bundle: Bundle, text: Text) -> str:
+    """The relevant effect, signed where less is better."""
+    if row.get("direction") == "decrease":
+        return formatted("target", row | {"target": row.get("relevant_effect")}, bundle, text)
+    return text.number(row.get("relevant_effect"), "pct" if row.get("unit") in SHARE_UNITS else "num")
+
+
+def _remark(remark: str, text: Text) -> str:
+    """A remark `code` or `code=value` as a sentence; one that no language file knows prints as it is."""
+    code, _, value = remark.partition("=")
+    key = f"code.remarks.{code}"
+    column = "check" if code.startswith("check_") else "measure" if code in ("no_measure", "no_column") else "table"
+    return text.say(key, {"value": escape(text.label(column, value))}) if text.has(key) else escape(remark)
+
+
+def _number(value) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value == value
+
+
+def _joint(row: dict) -> bool:
+    """Whether the row reads several effects together: it has a grade and a value, but no effect of its own."""
+    graded = row["evidence"] not in ("descriptive", "not_assessed")
+    return row.get("kind") == "difference" and not _number(row.get("effect")) and graded
+
+
+def _observed_key(row: dict) -> str:
+    if row.get("kind") == "difference" and _number(row.get("value")):
+        return "say.verdict.observed.difference"
+    if pd.notna(row.get("change")):
+        nominal = row.get("nominal_change")
+        both = pd.notna(nominal) and nominal != row["change"]
+        return "say.verdict.observed.change_nominal" if both else "say.verdict.observed.change"
+    if _number(row.get("value")):
+        return "say.verdict.observed.value"
+    return "say.verdict.observed.current" if pd.notna(row.get("current")) else "say.verdict.observed.nothing"
+
+
+def _evidence_key(row: dict) -> str:
+    grade = row["evidence"]
+    if _joint(row):
+        return f"say.verdict.joint.{grade}"
+    if grade == "not_assessed" or pd.isna(row.get("effect")):
+        return f"say.verdict.evidence.{'not_assessed' if grade == 'not_assessed' else 'without_number'}"
+    return f"say.verdict.evidence.{grade}" + ("" if pd.notna(row.get("mde")) or grade != "inconclusive" else "_without_mde")
