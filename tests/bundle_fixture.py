@@ -471,7 +471,8 @@ def _dynamics() -> dict[str, pd.DataFrame]:
 
 def _judgement(stage: str) -> dict[str, pd.DataFrame]:
     columns = (
-        "id level component text_es text_en attainment evidence baseline current change nominal_change value target unit direction due interim projection n "
+        "id level component text_es text_en attainment evidence baseline current change nominal_change "
+        "value target unit direction due interim projection n "
         "effect effect_low effect_high p_value p_adjusted mde relevant_effect remarks"
     )
     texts = {r[0]: r for r in _programme()["indicators"].itertuples(index=False, name=None)}

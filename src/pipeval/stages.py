@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from .baseline.indicators import baseline_indicators
 from .baseline.response import response_table, response_test, sample_flow
@@ -23,10 +22,10 @@ from .data.measures import measures
 from .data.queries import settle_queries
 from .data.treatment import build_panel, rules
 from .did.aggregate import aggregate
-from .did.estimate import as_share, at_reference, balance_of, by_period, compared, estimate, population
+from .did.detectable import detectable_table
+from .did.estimate import as_share, at_reference, balance_of, by_period, estimate
 from .did.inference import holm, pretrend_test
-from .did.placebo import placebo_error
-from .did.power import mde, sd_of_change
+from .did.trends import trends_table
 from .errors import DesignError, EstimationError, Note, collected, warn
 from .matching.balance import match_summary, overlap_table
 from .matching.pool import comparable, pool_table
@@ -150,34 +149,7 @@ def control_group(data: Stage, start: Stage, study: Study):
 @_stage
 def detectable(data: Stage, start: Stage, group: Stage, study: Study):
     """What the sample can detect, from the years before the programme: said before any effect is looked at."""
-    panel, sample = group["panel"], group["sample"]
-    matched = study.headline == "matched"
-    firms = panel if matched else compared(panel, sample, study)
-    cohort = firms.firms["cohort"]
-    entered = cohort.index[(cohort <= study.treatment.reference_year) | np.isinf(cohort)]
-    firms = firms.keep(entered, stage="power", reason="later_cohort")
-    rows = [_detectable(firms, o, study, sample.weights if matched else None) for o in study.outcomes]
-    return {}, {"power": pd.DataFrame(rows)}
-
-
-def _detectable(firms, outcome, study: Study, weights: pd.Series | None) -> dict:
-    """The minimum detectable effect of one outcome: `mde` on its own scale, `mde_share` as a share."""
-    horizon = study.treatment.reference_year - study.baseline.year
-    firms = population(firms, outcome)
-    covariates = tuple(c for c in study.did.covariates if c not in outcome.among)
-    spread = sd_of_change(firms, outcome.id, horizon, covariates, weights, study.baseline.year + 1)
-    if outcome.scale == "poisson":
-        error = placebo_error(firms, outcome.id, study.baseline.year, horizon, study.did)
-        spread["sd"] = error / np.sqrt(1 / spread["n_treated"] + 1 / spread["n_control"])
-        spread["basis"] = "placebo"
-    elif not spread["sd"] > 0:
-        spread["sd"], spread["reason"] = np.nan, spread["reason"] or "no variation before the programme"
-    found = mde(spread, study.power, outcome.relevant_effect, "level" if outcome.scale == "poisson" else outcome.scale)
-    sign = -1.0 if outcome.direction == "decrease" else 1.0
-    share, target = sign * as_share(sign * found["mde"], outcome.scale), outcome.relevant_effect
-    known = target is not None and not np.isnan(share)
-    row = {"outcome": outcome.id, "scale": outcome.scale, "horizon": horizon, "sd_change": found.pop("sd"), "source": found.pop("basis")}
-    return row | found | {"mde_share": share, "target": target, "detectable": bool(share <= target) if known else None}
+    return {}, {"power": detectable_table(group["panel"], group["sample"], study)}
 
 
 @_stage
@@ -193,7 +165,7 @@ def effects(data: Stage, start: Stage, group: Stage, power: Stage, study: Study)
         "att_by_period": _stacked({k: _terms(by_period(e)) for k, e in cells.items() if e is not None}),
         "event_study": _stacked({k: _event_study(e, study) for k, e in kept.items()}),
         "pretrend": _pretrends(cells, _primary_outcomes(data["logframe"], study)),
-        "trends": _trends(panel, sample, study),
+        "trends": trends_table(panel, sample, study),
         "response_test": response_test(panel, study.outcomes[0].id, study.baseline.year),
     }
     analysed = _analysed(cells[study.outcomes[0].id], study)
@@ -253,7 +225,8 @@ def _group_of(data: Stage, study: Study, definition: str):
 
 def _primary_outcomes(logframe: LogFrame, study: Study) -> list[str]:
     """The outcomes behind the primary indicators; the study's first outcome where none is named."""
-    named = [i.effect for i in logframe.indicators if i.id in study.verdicts.primary and i.effect]
+    known = {o.id for o in study.outcomes}
+    named = [i.effect for i in logframe.indicators if i.id in study.verdicts.primary and i.effect in known]
     return list(dict.fromkeys(named)) or [study.outcomes[0].id]
 
 
@@ -299,38 +272,6 @@ def _pretrends(cells: dict, primary: list[str]) -> pd.DataFrame:
     return pd.DataFrame(rows).astype({c: float for c in ("statistic", "df", "df_resid", "p_value", "n_coefficients", "detectable_slope")})
 
 
-def _trends(panel, sample, study: Study) -> pd.DataFrame:
-    """Mean of each log outcome by year, base year = 100: treated firms, matched controls, all comparison firms that answer."""
-    treated = panel.firms["cohort"] <= study.treatment.reference_year
-    never = np.isinf(panel.firms["cohort"])
-    matched = sample.weights.groupby(level="firm_id").sum()
-    matched = matched[matched.index.isin(panel.firms.index[never])]
-    groups = {
-        "treated": pd.Series(1.0, index=panel.firms.index[treated]),
-        "matched": matched,
-        "comparison": pd.Series(1.0, index=panel.firms.index[never]),
-    }
-    z = float(stats.norm.ppf(0.5 + study.did.level / 2))
-    rows = []
-    for outcome in (o for o in study.outcomes if o.scale == "log" and not o.among):
-        wide = panel.wide(outcome.id)
-        if study.baseline.year not in wide or wide[study.baseline.year].notna().sum() == 0:
-            continue
-        change = wide.sub(wide[study.baseline.year], axis=0)
-        rows += [_trend_row(outcome.id, p, g, change[p].reindex(w.index), w, z) for g, w in groups.items() for p in wide.columns]
-    return pd.DataFrame(rows, columns=["outcome", "period", "group", "mean", "conf_low", "conf_high", "n"])
-
-
-def _trend_row(outcome: str, period: int, group: str, change: pd.Series, weight: pd.Series, z: float) -> tuple:
-    seen = change.notna()
-    n, w, y = int(seen.sum()), weight[seen].to_numpy(), change[seen].to_numpy()
-    if n < 2:
-        return outcome, period, group, np.nan, np.nan, np.nan, n
-    mean = np.average(y, weights=w)
-    error = np.sqrt((w**2 * (y - mean) ** 2).sum()) / w.sum()
-    return outcome, period, group, *(100 * np.exp(mean + k * error) for k in (0, -z, z)), n
-
-
 def _flow(data: Stage, start: Stage, panel, sample, analysed: pd.Index, study: Study) -> pd.DataFrame:
     """Firms by arm, from the register to the estimate: every stage after the first holds firms of the stage before, matching aside."""
     register = data["tables"]["enterprises"].set_index("firm_id").sort_index()
@@ -353,11 +294,12 @@ def robustness(data: Stage, start: Stage, group: Stage, found: Stage, study: Stu
     """How far the answer depends on choices, and whether what it rests on holds."""
     panel, sample = group["panel"], group["sample"]
     judged = [i.effect for i in data["logframe"].indicators if i.effect in found["cells"]]
-    cells = {key: found["cells"][key] for key in dict.fromkeys([*_primary_outcomes(data["logframe"], study), *judged])}
+    primary = _primary_outcomes(data["logframe"], study)
+    cells = {key: found["cells"][key] for key in dict.fromkeys([*primary, *judged])}
     tables = {
         "design_checks": design_checks(start["everyone"], panel, sample, study, cells, group["balance"]),
-        "robustness": robustness_grid(panel, sample, study, _primary_outcomes(data["logframe"], study)),
-        "twfe": two_way_table(panel, study),
+        "robustness": robustness_grid(panel, sample, study, primary),
+        "twfe": two_way_table(panel, study, primary),
     }
     return {}, tables
 

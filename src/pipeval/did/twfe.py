@@ -56,7 +56,8 @@ def twfe(
     """
     data = _observed(panel, outcome, weights)
     terms = _dummies(data, event_times)
-    _full_rank(data, terms)
+    within = _within(data, terms)
+    _full_rank(data, terms, within)
     fit, groups = _fit(data, terms, clusters, unadjusted)
     df = float(fit.df_resid) if unadjusted else groups - 1.0
     counted = terms.shape[1] + data.index.get_level_values(1).nunique()
@@ -70,7 +71,10 @@ def twfe(
         "n_clusters": groups,
     }
     table = table.assign(**counts)[["term", *TIDY]]
-    return table.assign(negative_weight=_negative(data, terms) if event_times is None else np.nan)
+    if event_times is not None:
+        return table.assign(negative_weight=np.nan)
+    residual = within[terms["post"].to_numpy() == 1, 0]  # the weight of each treated firm-period's effect, up to scale
+    return table.assign(negative_weight=float((residual < -1e-12).mean()))
 
 
 def _observed(panel: Panel, outcome: str, weights: pd.Series | None) -> pd.DataFrame:
@@ -93,23 +97,25 @@ def _dummies(data: pd.DataFrame, event_times: Sequence[int] | None) -> pd.DataFr
     return pd.DataFrame({f"event time {k}": (event == k).astype(float) for k in event_times})
 
 
-def _within(data: pd.DataFrame, columns: pd.DataFrame) -> pd.DataFrame:
-    """Residuals of `columns` on firm and period dummies, weighted, by alternating projections run to rounding."""
-    w = data["w"]
-    out = columns
+def _within(data: pd.DataFrame, columns: pd.DataFrame) -> np.ndarray:
+    """Residuals of `columns` (rows, terms) on firm and period dummies, weighted, by alternating projections run to rounding."""
+    w = data["w"].to_numpy()
+    codes = [pd.factorize(data.index.get_level_values(axis))[0] for axis in (0, 1)]
+    mass = [np.bincount(c, w) for c in codes]
+    out = columns.to_numpy(float)
     for _ in range(10_000):
         before = out
-        for axis in (0, 1):
-            total = out.mul(w, axis=0).groupby(level=axis).transform("sum")
-            out = out - total.div(w.groupby(level=axis).transform("sum"), axis=0)
-        if (out - before).abs().to_numpy().max() < 1e-12:
+        for code, total in zip(codes, mass, strict=True):
+            sums = np.column_stack([np.bincount(code, w * column) for column in out.T])
+            out = out - (sums / total[:, None])[code]
+        if np.abs(out - before).max() < 1e-12:
             break
     return out
 
 
-def _full_rank(data: pd.DataFrame, terms: pd.DataFrame) -> None:
+def _full_rank(data: pd.DataFrame, terms: pd.DataFrame, within: np.ndarray) -> None:
     """Refuse regressors that firm and period effects determine: clustered errors would come out as rubbish with only a warning."""
-    within = _within(data, terms).to_numpy() * np.sqrt(data["w"].to_numpy())[:, None]
+    within = within * np.sqrt(data["w"].to_numpy())[:, None]
     for j in range(within.shape[1]):
         others = within[:, :j]
         left = within[:, j] - (others @ np.linalg.lstsq(others, within[:, j], rcond=None)[0] if j else 0)
@@ -142,9 +148,3 @@ def _fit(data: pd.DataFrame, terms: pd.DataFrame, clusters: pd.Series | None, un
         warn(note)
     options = {"group_debias": True, "debiased": False, "auto_df": False, "count_effects": False}  # the caller counts parameters
     return model.fit(cov_type="clustered", clusters=codes.set_axis(index), **options), groups
-
-
-def _negative(data: pd.DataFrame, terms: pd.DataFrame) -> float:
-    """Share of treated firm-periods whose residualised treatment is negative."""
-    residual = _within(data, terms)["post"]
-    return float((residual[terms["post"] == 1] < -1e-12).mean())

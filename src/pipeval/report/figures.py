@@ -52,8 +52,8 @@ def draw(bundle: Bundle, folder: Path, text: Text) -> dict[str, Path]:
             if figure is None:
                 continue
             path = target / f"{name}.{text.language}.png"
-            FigureCanvasAgg(figure)
-            figure.savefig(path, dpi=150, metadata={"Software": None})
+            # Not savefig, which draws everything twice.
+            FigureCanvasAgg(figure).print_png(path, metadata={"Software": None})
             made[name] = path
     return made
 
@@ -146,7 +146,7 @@ def _canvas(width: float, height: float, rows: int, columns: int):
     # A Figure of its own, not pyplot's: no global state, and two languages can be drawn side by side.
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = Figure(figsize=(width, height), dpi=150, layout="constrained")
     return figure, list(figure.subplots(rows, columns, squeeze=False).flat)
 
 

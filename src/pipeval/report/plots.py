@@ -121,7 +121,7 @@ def event_study(table: pd.DataFrame, ax: Axes, text: Text) -> None:
     ax.scatter(x[before], rows["estimate"][before], facecolors="white", edgecolors=BLUE, s=28, zorder=3)
     ax.scatter(x[~before], rows["estimate"][~before], color=BLUE, s=28, zorder=3)
     ax.set_xticks(np.unique(x).astype(int))
-    ax.yaxis.set_major_formatter(lambda v, _: text.number(v, "dec2"))
+    ax.yaxis.set_major_formatter(lambda v, _: text.number(v, "dec3"))
     ax.set_xlabel(text.say("figure.event_time"))
     ax.set_ylabel(text.say("figure.effect_log"))
     ax.grid(axis="y")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-import numpy as np
 import pandas as pd
 
 from ..data.panel import Panel
@@ -40,8 +39,8 @@ def _rows(panel: Panel, sample: MatchedSample, study: Study, outcome: Outcome) -
     """The choices, headline first. Poisson outcomes have no covariates and one base, so those rows are left out for them."""
     year, spec = study.treatment.reference_year, study.did
 
-    def changed(**keys) -> Callable[[], pd.Series]:
-        return lambda: at_reference(estimate(panel, sample, study, outcome, spec=spec.model_copy(update=keys)), year)
+    def changed(key: str, value) -> Callable[[], pd.Series]:
+        return lambda: at_reference(estimate(panel, sample, study, outcome, spec=spec.model_copy(update={key: value})), year)
 
     def of(firms: Panel) -> Callable[[], pd.Series]:
         return lambda: at_reference(estimate(firms, sample, study, outcome), year)
@@ -52,14 +51,14 @@ def _rows(panel: Panel, sample: MatchedSample, study: Study, outcome: Outcome) -
     if outcome.scale != "poisson" and spec.covariates:
         for method in ("dr", "reg", "ipw"):
             if method != spec.method:
-                yield f"method_{method}", changed(method=method)
-        yield "no_covariates", changed(covariates=())
+                yield f"method_{method}", changed("method", method)
+        yield "no_covariates", changed("covariates", ())
     if outcome.scale != "poisson":
-        yield "earlier_base", changed(anticipation=spec.anticipation + 1)
+        yield "earlier_base", changed("anticipation", spec.anticipation + 1)
         yield "average_all_years", lambda: aggregate(estimate(panel, sample, study, outcome), "overall").table.iloc[0]
         yield "twfe", lambda: _two_way(panel, sample, study, outcome)
     swap = "never_treated" if spec.comparison == "not_yet_treated" else "not_yet_treated"
-    yield f"comparison_{swap}", changed(comparison=swap)
+    yield f"comparison_{swap}", changed("comparison", swap)
     if "business_cluster" in panel.firms and panel.firms["business_cluster"].notna().any():
         yield "business_cluster", lambda: _business_cluster(panel, sample, study, outcome)
     if "other_programme" in panel.firms and panel.firms["other_programme"].any():
@@ -100,25 +99,20 @@ def _business_cluster(panel: Panel, sample: MatchedSample, study: Study, outcome
 
 def _two_way(panel: Panel, sample: MatchedSample, study: Study, outcome: Outcome) -> pd.Series:
     """Two-way fixed effects with one treatment dummy, for comparison only: its weights can be negative under staggered entry."""
-    firms = population(compared(panel, sample, study), outcome)
-    row = twfe(firms, outcome.id).iloc[0].copy()
-    seen = firms.wide(outcome.id).notna().sum(axis=1) > 1  # a firm seen once is absorbed by its own effect
-    treated = np.isfinite(firms.firms["cohort"])
-    row["n_treated"], row["n_control"] = int((seen & treated).sum()), int((seen & ~treated).sum())
-    return row
+    return twfe(population(compared(panel, sample, study), outcome), outcome.id).iloc[0]
 
 
-def two_way_table(panel: Panel, study: Study) -> pd.DataFrame:
+def two_way_table(panel: Panel, study: Study, primary: Sequence[str]) -> pd.DataFrame:
     """Two-way fixed effects on every firm of the pool, for comparison with textbooks and older reports only.
 
-    One row an outcome and term (`post`: one dummy; `event time k`: one dummy a year since entry): `outcome, term, estimate,
+    One row a primary outcome and term (`post`: one dummy; `event time k`: one dummy a year since entry): `outcome, term, estimate,
     std_error` (by firm), `classical_error` (as textbooks print it), `p_value, negative_weight`.
     """
     periods, cohorts = panel.periods, panel.firms["cohort"]
     entered = cohorts[cohorts <= periods.max()]
     times = [int(k) for k in range(int(periods.max() - entered.min()) + 1)]
     rows = []
-    for outcome in (o for o in study.outcomes if o.scale == "log"):
+    for outcome in (o for o in study.outcomes if o.scale == "log" and o.id in primary):
         for terms in (None, times):
             try:
                 with collected():

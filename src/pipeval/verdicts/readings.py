@@ -29,7 +29,9 @@ def transition(indicator: Indicator, inputs: Inputs, study: Study) -> Reading:
     success = success[eligible]
     closed = closed_by(inputs.nominal, years(indicator, study)[1]).reindex(eligible, fill_value=False) & (success == 0)
     answered = int(success.notna().sum() - closed.sum())
-    remarks = _counted(no_answer=success.isna().sum(), closed_not_counted=closed.sum(), status_unknown=start.isna().sum())
+    remarks = _counted(
+        {"no_answer": success.isna().sum(), "closed_not_counted": closed.sum(), "status_unknown": start.isna().sum()}
+    )
     total = float(success.sum()) if answered else np.nan
     return Reading(total, 0.0, total, n=answered, eligible=len(eligible), remarks=remarks)
 
@@ -85,13 +87,13 @@ def milestone(indicator: Indicator, inputs: Inputs, study: Study) -> Reading:
     done = pd.to_datetime(rows["done_on"]) <= pd.Timestamp(study.as_of)
     seen = selected(rows, {"verified": (True,)})
     value = float((done & seen).sum())
-    remarks = _counted(done_not_verified=(done & ~seen).sum())
+    remarks = _counted({"done_not_verified": (done & ~seen).sum()})
     if "due_on" in rows and (done & seen & (pd.to_datetime(rows["done_on"]) > pd.to_datetime(rows["due_on"]))).any():
         remarks += ("done_late",)
     return Reading(value, 0.0, value, n=len(rows), needed=float(len(rows)), lasting=True, remarks=remarks)
 
 
-def _counted(**numbers: int) -> tuple[str, ...]:
+def _counted(numbers: dict[str, int]) -> tuple[str, ...]:
     return tuple(f"{code}={int(number)}" for code, number in numbers.items() if number)
 
 

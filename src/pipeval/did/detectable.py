@@ -1,0 +1,48 @@
+"""What a study's sample can detect, outcome by outcome, from the years before the programme and from nothing else."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from ..data.panel import Panel
+from ..matching.matched import MatchedSample
+from ..study.specs import Outcome, Study
+from .estimate import as_share, compared, population
+from .placebo import placebo_error
+from .power import mde, sd_of_change
+
+
+def detectable_table(panel: Panel, sample: MatchedSample, study: Study) -> pd.DataFrame:
+    """One row an outcome: the minimum detectable effect of the headline design in the reference year.
+
+    Columns `outcome, scale, horizon` (years), `sd_change` (of the change over the horizon), `source` (observed, extrapolated,
+    one_span, placebo, none), `mde` (on the outcome's scale), `n_treated, n_control, firms_needed` (treated firms, at the same controls
+    each), `reason` (why `mde` is NaN), `mde_share` (as a share), `target` (the relevant effect), `detectable`.
+    """
+    matched = study.headline == "matched"
+    firms = panel if matched else compared(panel, sample, study)
+    cohort = firms.firms["cohort"]
+    entered = cohort.index[(cohort <= study.treatment.reference_year) | np.isinf(cohort)]
+    firms = firms.keep(entered, stage="power", reason="later_cohort")
+    return pd.DataFrame([_row(firms, o, study, sample.weights if matched else None) for o in study.outcomes])
+
+
+def _row(firms: Panel, outcome: Outcome, study: Study, weights: pd.Series | None) -> dict:
+    """The minimum detectable effect of one outcome: `mde` on its own scale, `mde_share` as a share."""
+    horizon = study.treatment.reference_year - study.baseline.year
+    firms = population(firms, outcome)
+    covariates = tuple(c for c in study.did.covariates if c not in outcome.among)
+    spread = sd_of_change(firms, outcome.id, horizon, covariates, weights, study.baseline.year + 1)
+    if outcome.scale == "poisson":
+        error = placebo_error(firms, outcome.id, study.baseline.year, horizon, study.did)
+        spread["sd"] = error / np.sqrt(1 / spread["n_treated"] + 1 / spread["n_control"])
+        spread["basis"] = "placebo"
+    elif not spread["sd"] > 0:
+        spread["sd"], spread["reason"] = np.nan, spread["reason"] or "no variation before the programme"
+    found = mde(spread, study.power, outcome.relevant_effect, "level" if outcome.scale == "poisson" else outcome.scale)
+    sign = -1.0 if outcome.direction == "decrease" else 1.0
+    share, target = sign * as_share(sign * found["mde"], outcome.scale), outcome.relevant_effect
+    known = target is not None and not np.isnan(share)
+    row = {"outcome": outcome.id, "scale": outcome.scale, "horizon": horizon, "sd_change": found.pop("sd"), "source": found.pop("basis")}
+    return row | found | {"mde_share": share, "target": target, "detectable": bool(share <= target) if known else None}
