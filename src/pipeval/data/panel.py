@@ -157,6 +157,11 @@ class Panel:
         rows = self.outcomes.index.get_level_values(0).isin(self.firms.index[stay])
         return Panel(self.firms[stay], self.outcomes[rows], ledger)
 
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        return f"<p>{escape(repr(self))}</p>{self.firms.head(3).to_html()}{self.outcomes.head(3).to_html()}"
+
     def __repr__(self) -> str:
         treated = int(np.isfinite(self.firms["cohort"]).sum())
         years = f"{self.periods[0]}–{self.periods[-1]}" if len(self.periods) else "none"

@@ -223,6 +223,13 @@ class Study(Spec):
             raise ValueError(f"outcomes: each id once; found {sorted(i for i in set(ids) if ids.count(i) > 1)} twice")
         return self
 
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        from yaml import safe_dump
+
+        return f"<pre>{escape(safe_dump(self.model_dump(mode='json'), allow_unicode=True, sort_keys=False))}</pre>"
+
     def outcome(self, key: str) -> Outcome:
         """The outcome with this id."""
         return next(o for o in self.outcomes if o.id == key)
