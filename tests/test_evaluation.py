@@ -78,7 +78,9 @@ def test_flow_only_shrinks_and_every_firm_of_the_register_is_accounted_for(final
     assert flow["register"] >= flow["evaluated"] >= flow["comparable"] >= flow["surveyed_base"] >= flow["analysed"] > 0
     assert flow["comparable"] >= flow["matched"]
     pool = final["pool"].set_index("reason")["n"]
-    assert pool.drop("treated_in_other_programme").sum() == len(stages.baseline(stages.proved_data(final.study), final.study)["everyone"].firms)
+    assert pool.drop("treated_in_other_programme").sum() == len(
+        stages.baseline(stages.proved_data(final.study), final.study)["everyone"].firms
+    )
 
 
 def test_no_effect_has_an_error_of_zero(final, real):

@@ -110,5 +110,8 @@ def test_pairs_do_not_depend_on_the_order_of_rows(seed):
     firms, _ = made(seed)
     firms = firms.assign(cohort=firms["cohort"].replace(4.0, NEVER))
     shuffled = firms.iloc[np.random.default_rng(seed).permutation(len(firms))]
-    for spec in (MatchSpec(covariates=("size",), caliper=0.5), MatchSpec(covariates=("size",), method="nearest", ratio=2, replace=True)):
+    for spec in (
+        MatchSpec(covariates=("size",), caliper=0.5),
+        MatchSpec(covariates=("size",), method="nearest", ratio=2, replace=True),
+    ):
         pd.testing.assert_frame_equal(match(firms, spec).pairs, match(shuffled, spec).pairs)

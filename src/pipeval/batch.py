@@ -72,7 +72,9 @@ def run(params: list[Path], out: Path, *, jobs: int = 1, data: Path | None = Non
         raise PipevalError(f"cannot write to {out}: {error.strerror}; choose another folder with --out") from None
     bar = _Bar(names)
     with ThreadPoolExecutor(jobs) as pool:
-        work = [pool.submit(_one, s, p.resolve(), out.resolve(), data, timeout, bar.tick) for s, p in zip(studies, params, strict=True)]
+        work = [
+            pool.submit(_one, s, p.resolve(), out.resolve(), data, timeout, bar.tick) for s, p in zip(studies, params, strict=True)
+        ]
         done = [w.result() for w in work]
     bar.close()
     for result in done:
@@ -110,7 +112,17 @@ def _one(study, params: Path, out: Path, data: Path | None, timeout: int, tick: 
 def _execute(study, params: Path, place: Path, data: Path | None, timeout: int, tick: Callable) -> tuple[int, str]:
     notebook = place / "notebook.ipynb"
     command = [sys.executable, "-m", "papermill", str(notebook_path(study.stage)), str(notebook), "-k", "python3"]
-    command += ["-r", "params_path", str(params), "-r", "out_dir", str(place), "-r", "data_dir", str(Path(data).resolve()) if data else ""]
+    command += [
+        "-r",
+        "params_path",
+        str(params),
+        "-r",
+        "out_dir",
+        str(place),
+        "-r",
+        "data_dir",
+        str(Path(data).resolve()) if data else "",
+    ]
     environment = os.environ | {
         "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONHASHSEED": "0", "MPLBACKEND": "Agg",
         "JUPYTER_PREFER_ENV_PATH": "1", "PYDEVD_DISABLE_FILE_VALIDATION": "1", "PYTHONUTF8": "1",

@@ -60,7 +60,9 @@ def _parser() -> argparse.ArgumentParser:
     sample = commands.add_parser("sample", help="write a sample programme's files")
     sample.add_argument("programme", choices=("guanajuato", "michigan"), help="guanajuato is made from a seed; michigan is real")
     sample.add_argument("--out", type=Path, required=True, help="folder to write to")
-    sample.add_argument("--set", action="append", default=[], metavar="KNOB=VALUE", help="turn a knob of the made programme, e.g. effect=0")
+    sample.add_argument(
+        "--set", action="append", default=[], metavar="KNOB=VALUE", help="turn a knob of the made programme, e.g. effect=0"
+    )
     sample.set_defaults(command=_sample)
 
     dictionary = commands.add_parser("dictionary", help="print the data dictionary as Markdown")

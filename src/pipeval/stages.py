@@ -103,7 +103,11 @@ def proved_data(study: Study):
 
 def _plans_ready(tables):
     """The day on which the last coordination plan was done; none while one is missing."""
-    done = tables["milestones"].query("indicator_id == 'C1.1'")["done_on"] if "milestones" in tables else pd.Series(dtype="datetime64[s]")
+    done = (
+        tables["milestones"].query("indicator_id == 'C1.1'")["done_on"]
+        if "milestones" in tables
+        else pd.Series(dtype="datetime64[s]")
+    )
     return None if done.empty or done.isna().any() else done.max().date()
 
 
@@ -133,7 +137,11 @@ def control_group(data: Stage, start: Stage, study: Study):
     sample = match_controls(panel, study)
     columns = [*dict.fromkeys((*study.match.covariates, *study.match.exact))]
     history = [c for c in panel.firms if c.startswith("growth_") and panel.firms[c].notna().any()]
-    balance = [balance_of(panel, sample, study, n).assign(kind=kind) for kind, names in (("level", columns), ("change", history)) for n in names]
+    balance = [
+        balance_of(panel, sample, study, n).assign(kind=kind)
+        for kind, names in (("level", columns), ("change", history))
+        for n in names
+    ]
     treated = np.isfinite(panel.firms["cohort"]).reindex(sample.scores.index)
     tables = {
         "pool": pool_table(panel, everyone.firms),
@@ -208,7 +216,9 @@ def _effect_rows(data: Stage, panel, sample, cells: dict, power: Stage, study: S
     for definition in (d for d in study.treatment.beside if d != main):
         theirs = _attempt(lambda d=definition: _group_of(data, study, d))
         if theirs is not None:
-            found += [(definition, study.headline, o, _attempt(lambda o=o, t=theirs: estimate(*t, study, o))) for o in study.outcomes]
+            found += [
+                (definition, study.headline, o, _attempt(lambda o=o, t=theirs: estimate(*t, study, o))) for o in study.outcomes
+            ]
     rows = pd.DataFrame([_effect_row(*f, study) for f in found])
     detect = power["power"].set_index("outcome")["mde_share"]
     rows["mde"] = rows["outcome"].map(detect).where(rows["headline"])
@@ -231,7 +241,13 @@ def _primary_outcomes(logframe: LogFrame, study: Study) -> list[str]:
 
 
 def _effect_row(definition: str, design: str, outcome, cells, study: Study) -> dict:
-    row = {"definition": definition, "design": design, "outcome": outcome.id, "scale": outcome.scale, "direction": outcome.direction}
+    row = {
+        "definition": definition,
+        "design": design,
+        "outcome": outcome.id,
+        "scale": outcome.scale,
+        "direction": outcome.direction,
+    }
     row["headline"] = definition == study.treatment.definition and design == study.headline
     row["early"] = study.stage == EARLY
     names = ("estimate", "std_error", "df", "p_value", "conf_low", "conf_high", "n_treated", "n_control", "n_clusters")
@@ -266,14 +282,21 @@ def _pretrends(cells: dict, primary: list[str]) -> pd.DataFrame:
         else:
             test = pretrend_test(aggregate(found, "event_time"))
         row = {"outcome": key, "primary": key in primary, "testable": bool(np.isfinite(float(test.get("p_value", np.nan))))}
-        row |= {"statistic": test.get("statistic"), "df": test.get("df1"), "df_resid": test.get("df2"), "p_value": test.get("p_value")}
+        row |= {
+            "statistic": test.get("statistic"),
+            "df": test.get("df1"),
+            "df_resid": test.get("df2"),
+            "p_value": test.get("p_value"),
+        }
         row |= {"n_coefficients": test.get("n_rows"), "detectable_slope": test.get("detectable"), "reason": test.get("reason", "")}
         rows.append(row)
-    return pd.DataFrame(rows).astype({c: float for c in ("statistic", "df", "df_resid", "p_value", "n_coefficients", "detectable_slope")})
+    return pd.DataFrame(rows).astype(
+        dict.fromkeys(("statistic", "df", "df_resid", "p_value", "n_coefficients", "detectable_slope"), float)
+    )
 
 
 def _flow(data: Stage, start: Stage, panel, sample, analysed: pd.Index, study: Study) -> pd.DataFrame:
-    """Firms by arm, from the register to the estimate: every stage after the first holds firms of the stage before, matching aside."""
+    """Firms by arm, from the register to the estimate: each stage holds firms of the one before, matching aside."""
     register = data["tables"]["enterprises"].set_index("firm_id").sort_index()
     status = data["measures"].headline["status"].unstack().reindex(register.index)
     base = study.baseline.year

@@ -29,13 +29,13 @@ def baseline_indicators(measured: Measures, firms: pd.DataFrame, study: Study) -
     groups = firms[["arm", "branch", "size_class"]].reindex(numbers.index)
     pieces = []
     for branch, size in ((False, False), (True, False), (False, True), (True, True)):
-        keys = groups.assign(
-            branch=groups["branch"] if branch else ALL, size_class=groups["size_class"] if size else ALL
-        ).dropna()
+        keys = groups.assign(branch=groups["branch"] if branch else ALL, size_class=groups["size_class"] if size else ALL).dropna()
         pieces.append(_describe(numbers.loc[keys.index], keys))
     table = pd.concat(pieces, ignore_index=True)
     order = {n: i for i, n in enumerate(numbers)}
-    return table.sort_values(["measure", "arm", "branch", "size_class"], key=lambda c: c.map(order) if c.name == "measure" else c != ALL, kind="stable").reset_index(drop=True)
+    return table.sort_values(
+        ["measure", "arm", "branch", "size_class"], key=lambda c: c.map(order) if c.name == "measure" else c != ALL, kind="stable"
+    ).reset_index(drop=True)
 
 
 def _has_base(measured: Measures, study: Study) -> bool:

@@ -16,7 +16,18 @@ from ..study.specs import Outcome, Study
 from .load import Tables
 from .money import by_year, deflator, series_values
 
-MONEY = ("sales", "domestic_sales", "exports_direct", "exports_indirect", "exports", "value_added", "inputs", "payroll", "joint_sales", "price")
+MONEY = (
+    "sales",
+    "domestic_sales",
+    "exports_direct",
+    "exports_indirect",
+    "exports",
+    "value_added",
+    "inputs",
+    "payroll",
+    "joint_sales",
+    "price",
+)
 """Measures in national money: they differ between current and constant prices."""
 
 ANSWERED = ("complete", "partial")
@@ -26,7 +37,7 @@ ANSWERED = ("complete", "partial")
 class Measures:
     """One row a firm and year (index `firm_id, period`), at current (`nominal`) and constant prices (`real`).
 
-    Columns: `sales, domestic_sales, exports_direct, exports_indirect, exports, value_added, inputs, payroll, joint_sales` (thousands of
+    Columns: `sales, domestic_sales, exports_direct, exports_indirect, exports, value_added, inputs, payroll, joint_sales` (thousand
     the currency), `price` (Fisher index of unit values, base year = 1), `exports_usd` (US$, current), `jobs` (persons or full-time
     equivalents), `alive` (1/0), `exp_status` (none, indirect, direct), `status` (alive, exited, no_answer), and the numbers the
     study added. `unit` says what money is in.
@@ -120,7 +131,8 @@ def _constant(nominal: pd.DataFrame, tables: Tables, study: Study) -> pd.DataFra
         return real
     if "series" not in tables:
         raise DesignError(
-            f"constant prices need the table series with '{study.money.deflator}'; add it, or say money.headline: nominal and deflator: null"
+            f"constant prices need the table series with '{study.money.deflator}'; add it, "
+            "or say money.headline: nominal and deflator: null"
         )
     factor = deflator(tables["series"], study.money.deflator, study.money.base_year)
     years = pd.Series(real.index.get_level_values(1), index=real.index)

@@ -22,7 +22,9 @@ def series_values(series: pd.DataFrame, name: str) -> pd.Series:
     """
     rows = series[series["series"] == name]
     if rows.empty:
-        raise DesignError(f"params name the series '{name}', which the series table lacks; {nearest(name, series['series'].unique())}")
+        raise DesignError(
+            f"params name the series '{name}', which the series table lacks; {nearest(name, series['series'].unique())}"
+        )
     bases = rows["base"].dropna().unique() if "base" in rows else []
     if len(bases) > 1:
         raise DesignError(f"a series has one base year; '{name}' mixes {some(bases, 'base')}. Chain them to one base first")
@@ -38,7 +40,9 @@ def deflator(series: pd.DataFrame, name: str, base_year: int) -> pd.Series:
     """
     index = series_values(series, name)
     if base_year not in index.index:
-        raise DesignError(f"the deflator '{name}' has no value for the base year {base_year}; it has {index.index.min()}–{index.index.max()}")
+        raise DesignError(
+            f"the deflator '{name}' has no value for the base year {base_year}; it has {index.index.min()}–{index.index.max()}"
+        )
     if (index <= 0).any():
         raise DataError(f"a price index is positive; '{name}' is not in {some(index.index[index <= 0], 'year')}")
     return index[base_year] / index

@@ -1,8 +1,9 @@
 """What the words of the data contract mean, and the data dictionary made from it.
 
-A column has a kind (`id`, `text`, `code`, `int`, `num`, `money`, `bool`, `date`), may have a range or a list of codes, and is `needed`
-when its table cannot be used without it: then the column must exist and no value may be missing. An `event` column is a
-date that is blanked when it lies after the evaluation, with the values `dated_by` it. A wrong type or code is a blocking fault; a value out of range is a query.
+A column has a kind (`id`, `text`, `code`, `int`, `num`, `money`, `bool`, `date`), may have a range or a list of codes, and is
+`needed` when its table cannot be used without it: then the column must exist and no value may be missing. An `event` column is
+a date that is blanked when it lies after the evaluation, with the values `dated_by` it. A wrong type or code is a blocking
+fault; a value out of range is a query.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ def treatment(tables: Tables, study: Study, definition: str) -> pd.Series:
     """The first treated year of each firm under a definition; `NEVER` for all others.
 
     `beneficiary`: registered participants of every branch, from their entry year. `component2`: those in a business cluster
-    of the evaluated branches. `ta_recipient`: those of the evaluated branches that received technical assistance, from the first year of it.
+    of the evaluated branches. `ta_recipient`: those of the evaluated branches that received assistance, from its first year.
 
     Raises
     ------
@@ -54,7 +54,9 @@ def treatment(tables: Tables, study: Study, definition: str) -> pd.Series:
         since = given.groupby("firm_id")["start_on"].min().dt.year.reindex(firms.index)
         member &= since.notna()
     if not member.any():
-        raise DesignError(f"no firm is treated under the definition '{definition}'; see treatment.definition and treatment.branches")
+        raise DesignError(
+            f"no firm is treated under the definition '{definition}'; see treatment.definition and treatment.branches"
+        )
     return since.where(member, NEVER).astype(float)
 
 
@@ -96,7 +98,9 @@ def _covariates(tables: Tables, measured: Measures, study: Study) -> pd.DataFram
     firms["size_class"] = firms["size_class"].fillna(classify_size(workers))
     firms["business_cluster"] = firms["cluster_id"]
     status = measured.nominal["exp_status"].unstack().reindex(firms.index)
-    firms["exp_status_baseline"] = firms["exp_status_baseline"].fillna(status[base]) if base in status else firms["exp_status_baseline"]
+    firms["exp_status_baseline"] = (
+        firms["exp_status_baseline"].fillna(status[base]) if base in status else firms["exp_status_baseline"]
+    )
     supported = tables["other_support"]["firm_id"] if "other_support" in tables else []
     firms["other_programme"] = firms.index.isin(supported)
     firms["eligible"] = ~(firms[list(_ELIGIBILITY)] == 0).any(axis=1)

@@ -17,8 +17,8 @@ def detectable_table(panel: Panel, sample: MatchedSample, study: Study) -> pd.Da
     """One row an outcome: the minimum detectable effect of the headline design in the reference year.
 
     Columns `outcome, scale, horizon` (years), `sd_change` (of the change over the horizon), `source` (observed, extrapolated,
-    one_span, placebo, none), `mde` (on the outcome's scale), `n_treated, n_control, firms_needed` (treated firms, at the same controls
-    each), `reason` (why `mde` is NaN), `mde_share` (as a share), `target` (the relevant effect), `detectable`.
+    one_span, placebo, none), `mde` (on the outcome's scale), `n_treated, n_control, firms_needed` (treated firms,
+    at the same controls each), `reason` (why `mde` is NaN), `mde_share` (as a share), `target` (the relevant effect), `detectable`.
     """
     matched = study.headline == "matched"
     firms = panel if matched else compared(panel, sample, study)
@@ -44,5 +44,11 @@ def _row(firms: Panel, outcome: Outcome, study: Study, weights: pd.Series | None
     sign = -1.0 if outcome.direction == "decrease" else 1.0
     share, target = sign * as_share(sign * found["mde"], outcome.scale), outcome.relevant_effect
     known = target is not None and not np.isnan(share)
-    row = {"outcome": outcome.id, "scale": outcome.scale, "horizon": horizon, "sd_change": found.pop("sd"), "source": found.pop("basis")}
+    row = {
+        "outcome": outcome.id,
+        "scale": outcome.scale,
+        "horizon": horizon,
+        "sd_change": found.pop("sd"),
+        "source": found.pop("basis"),
+    }
     return row | found | {"mde_share": share, "target": target, "detectable": bool(share <= target) if known else None}

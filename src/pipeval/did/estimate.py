@@ -85,7 +85,7 @@ def estimate(
 def adjusted_weights(panel: Panel, sample: MatchedSample, study: Study) -> pd.Series | None:
     """By firm compared: the weight that the headline's adjustment gives it (treated 1), so that balance speaks of the headline.
 
-    Outcome regression weighs controls by x̄₁′(X₀′X₀)⁻¹x, which may be negative where it extrapolates (Chattopadhyay and
+    Outcome regression weighs controls by x̄₁′(X₀′X₀)⁻¹x, negative where it extrapolates (Chattopadhyay and
     Zubizarreta 2023); the other methods by the odds of the score. None where the study adjusts for nothing.
     """
     if study.headline == "matched":
@@ -110,7 +110,7 @@ def adjusted_weights(panel: Panel, sample: MatchedSample, study: Study) -> pd.Se
 
 
 def balance_of(panel: Panel, sample: MatchedSample, study: Study, column: str) -> pd.DataFrame:
-    """Balance of one column of the firms: `before`, `after` matching, and `weighted`, with the weights of the headline's adjustment.
+    """Balance of one column of the firms: `before`, `after` matching, and `weighted` as the headline adjusts.
 
     Weights of an outcome regression may be negative, so the `weighted` row holds means and `smd` only.
     """

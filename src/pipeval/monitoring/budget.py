@@ -11,9 +11,7 @@ from datetime import date
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
 
-from ..study.specs import Cofinance
 
 PAID_IN = {"mif": "disbursement", "counterpart": "counterpart_contribution"}
 """The kind of ledger entry by which each source pays in."""

@@ -134,7 +134,7 @@ def _same(one: Effects, other: Effects, year: int) -> float:
 
 
 def _attrition(panel: Panel, study: Study) -> Found:
-    """Difference in response between the arms in the reference year: passes when small; a large one fails unless it may be chance."""
+    """Difference in response between the arms in the reference year: small passes; large fails unless it may be chance."""
     test = response_test(panel, study.outcomes[0].id, study.baseline.year)
     row = test[test["period"] == study.treatment.reference_year]
     if row.empty or np.isnan(row["p_value"].iloc[0]):

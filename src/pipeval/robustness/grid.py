@@ -15,7 +15,20 @@ from ..matching.match import match
 from ..matching.matched import MatchedSample
 from ..study.specs import Outcome, Study
 
-COLUMNS = ["row", "outcome", "scale", "estimate", "std_error", "conf_low", "conf_high", "p_value", "df", "n_treated", "n_control", "note"]
+COLUMNS = [
+    "row",
+    "outcome",
+    "scale",
+    "estimate",
+    "std_error",
+    "conf_low",
+    "conf_high",
+    "p_value",
+    "df",
+    "n_treated",
+    "n_control",
+    "note",
+]
 
 
 def robustness_grid(panel: Panel, sample: MatchedSample, study: Study, primary: Sequence[str]) -> pd.DataFrame:
@@ -65,8 +78,9 @@ def _rows(panel: Panel, sample: MatchedSample, study: Study, outcome: Outcome) -
         yield "without_other_programmes", of(_without_other_programmes(panel))
     levels = [c for c in (*study.match.covariates, *study.match.exact) if c.startswith("base_")]
     if levels:
-        yield "match_without_outcome_level", lambda: at_reference(
-            estimate(panel, match_controls(panel, study, drop=levels), study, outcome), year
+        yield (
+            "match_without_outcome_level",
+            lambda: at_reference(estimate(panel, match_controls(panel, study, drop=levels), study, outcome), year),
         )
 
 

@@ -49,7 +49,9 @@ def seen_tables(drawn: Simulation, study: Study) -> Tables:
     return Tables({"enterprises": firms, "survey": seen, "series": series_table()})
 
 
-def recover(study: Study, knobs: Knobs, seeds: Iterable[int], designs: dict[str, tuple[str, DidSpec]], extra: bool = False) -> pd.DataFrame:
+def recover(
+    study: Study, knobs: Knobs, seeds: Iterable[int], designs: dict[str, tuple[str, DidSpec]], extra: bool = False
+) -> pd.DataFrame:
     """One row a draw and design: `seed, design, truth, estimate, std_error, conf_low, conf_high, p_value`, NaN where it fails.
 
     Parameters
@@ -128,7 +130,10 @@ def summary(draws: pd.DataFrame) -> pd.DataFrame:
     done = draws.dropna(subset=["estimate", "std_error"])
     error = done["estimate"] - done["truth"]
     frame = done.assign(
-        error=error, square=error**2, covered=(done["conf_low"] <= done["truth"]) & (done["truth"] <= done["conf_high"]), rejected=done["p_value"] < 0.05
+        error=error,
+        square=error**2,
+        covered=(done["conf_low"] <= done["truth"]) & (done["truth"] <= done["conf_high"]),
+        rejected=done["p_value"] < 0.05,
     )
     table = frame.groupby("design", sort=False).agg(
         draws=("seed", "size"), mean_truth=("truth", "mean"), bias=("error", "mean"), sd=("error", "std"),

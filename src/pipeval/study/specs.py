@@ -39,7 +39,9 @@ class Source(Spec):
     separator: Literal[",", ";", "\t"] = ","
     decimal: Literal[".", ","] = "."
     encoding: str = "utf-8"
-    extra: dict[Literal["enterprises", "survey"], dict[str, dict[str, str]]] = {}  # table -> numeric column of yours -> {language: label}
+    extra: dict[
+        Literal["enterprises", "survey"], dict[str, dict[str, str]]
+    ] = {}  # table -> numeric column of yours -> {language: label}
 
 
 class Calendar(Spec):
@@ -108,7 +110,9 @@ class Outcome(Spec):
         if self.scale in ("yes_no", "poisson") and self.per:
             raise ValueError(f"outcome {self.id}: scale {self.scale} takes no 'per'")
         if self.exits == "zero" and (self.scale == "log" or self.per):
-            raise ValueError(f"outcome {self.id}: neither a logarithm nor a ratio can hold a closed firm as zero; use poisson or level")
+            raise ValueError(
+                f"outcome {self.id}: neither a logarithm nor a ratio can hold a closed firm as zero; use poisson or level"
+            )
         return self
 
 
@@ -212,7 +216,9 @@ class Study(Spec):
     logframe: str  # the name of a shipped log frame, or a file of the study
     verdicts: Verdicts = Verdicts()
     cofinance: Cofinance | None = None
-    queries: dict[str, Literal["keep", "set_missing", "drop_firm"]] = {}  # rule of the check -> what happens to its cells; default keep
+    queries: dict[
+        str, Literal["keep", "set_missing", "drop_firm"]
+    ] = {}  # rule of the check -> what happens to its cells; default keep
     report: Report = Report()
     root: Path = Field(Path("."), exclude=True)  # the folder that holds params/; set by the reader
 
