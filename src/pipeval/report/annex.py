@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from .bundle import Bundle, spreadsheet_safe
-from .tables import covariate_label, outcome_label, read_layout
+from .tables import coded, outcome_label, read_layout
 from .text import Text
 from .word import repacked
 
@@ -105,12 +105,10 @@ def _value(value, column: str, kind: str, bundle: Bundle, text: Text):
     if value is None or value != value:
         return None
     if isinstance(value, str):
-        if column == "covariate":
-            return spreadsheet_safe(covariate_label(value, bundle, text))
         word = (
             outcome_label(value, bundle, text.language)
             if kind == "outcome"
-            else text.label(column, value)
+            else coded(column, value, bundle, text)
             if kind in ("code", "light")
             else value
         )

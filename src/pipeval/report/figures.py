@@ -119,7 +119,7 @@ def _overlap_figure(bundle: Bundle, text: Text) -> object:
 
 
 def _flow_figure(bundle: Bundle, text: Text) -> object:
-    frame = bundle.table("sample_flow").dropna(subset=["n"])
+    frame = chosen_rows(bundle.table("sample_flow").dropna(subset=["n"]), {"last": {"stage": ["matched"]}})
     return _single(bundle, text, frame, sample_flow, 0.9 + 0.12 * len(frame))
 
 

@@ -126,6 +126,7 @@ def _verdict(row: dict, shared: dict, bundle: Bundle, text: Text) -> str:
     level = text.number(bundle.study.get("did", {}).get("level", 0.95) * 100, "int")
     values |= {"level": level, "money_year": str((bundle.study.get("money") or {}).get("base_year") or "")}
     values["relevant_effect"] = escape(_relevant(row, bundle, text))
+    values["p"] = _p_words(row, text)
     observed = [text.say(f"say.verdict.attainment.{row['attainment']}", values), text.say(_observed_key(row), values)]
     if _number(row.get("projection")):
         observed.append(text.say("say.verdict.projection", values))
@@ -134,10 +135,34 @@ def _verdict(row: dict, shared: dict, bundle: Bundle, text: Text) -> str:
     parts = [f"**{escape(row['id'])}. {name}**", lights, " ".join(observed)]
     if row["evidence"] != "descriptive":
         parts.append(text.say(_evidence_key(row), values))
-    remarks = [_remark(code, text) for code in _codes(row) if code not in shared]
+    remarks = [_remark(code, text) for code in _codes(row) if code not in shared] + _with_closed(row, bundle, text)
     if remarks:
         parts.append(f"::: howto\n{text.say('say.verdict.how_to_read')} {' '.join(remarks)}\n:::")
     return ":::: verdict\n" + "\n\n".join(parts) + "\n::::"
+
+
+def _p_words(row: dict, text: Text) -> str:
+    """The p-value and, for a primary indicator, the one adjusted for their number."""
+    shown = {}
+    for column in ("p_value", "p_adjusted"):
+        number = text.number(row.get(column), "p")
+        shown[column] = "p\u00a0" + escape(number if number.startswith("<") else f"=\u00a0{number}").replace("<", "<\u00a0")
+    adjusted = _number(row.get("p_adjusted"))
+    values = {"p": shown["p_value"], "adjusted": shown["p_adjusted"]}
+    return text.say("say.verdict.p_adjusted" if adjusted else "say.verdict.p", values)
+
+
+def _with_closed(row: dict, bundle: Bundle, text: Text) -> list[str]:
+    """The change without closed firms beside the change with them as zero, where the data tell the two apart."""
+    readings = bundle.table("readings")
+    if readings.empty or not _number(row.get("change")):
+        return []
+    mine = readings[readings["id"] == row["id"]].set_index("reading")["value"]
+    survivors, zero = mine.get("survivors_only", row["change"]), mine.get("exits_as_zero", row["change"])
+    if not {"survivors_only", "exits_as_zero"} & set(mine.index) or not (_number(survivors) and _number(zero)):
+        return []
+    values = {"survivors": escape(text.number(survivors, "spct")), "zero": escape(text.number(zero, "spct"))}
+    return [text.say("say.verdict.closed", values)]
 
 
 def _relevant(row: dict, bundle: Bundle, text: Text) -> str:

@@ -13,8 +13,8 @@ from .tables import covariate_label, formatted, in_sentence, outcome_label
 from .text import Text, escape
 
 GOOD_BALANCE, TOLERABLE_BALANCE = 0.10, 0.25
-# The sample of the balance table that carries the headline, by design.
-HEADLINE_SAMPLE = {"common_support": "weighted", "matched": "after"}
+# The sample of the balance table that carries the headline, by effective design.
+HEADLINE_SAMPLE = {"adjusted": "weighted", "matched": "after", "plain": "before"}
 
 
 def asked(bundle: Bundle, text: Text) -> list[str]:
@@ -59,7 +59,7 @@ def effects(bundle: Bundle, text: Text) -> list[str]:
         text.say(
             "say.effects",
             {
-                "design": escape(text.label("design", study.get("headline", "common_support"))),
+                "design": escape(in_sentence(text.label("design", _design(study)))),
                 "reference_year": str(study["treatment"]["reference_year"]),
                 "base_year": str(study["baseline"]["year"]),
                 "level": _level(bundle, text),
@@ -74,15 +74,21 @@ def estimation(bundle: Bundle, text: Text) -> list[str]:
     did, money = study.get("did", {}), study.get("money", {})
     values = {
         "method": escape(text.label("method", did.get("method", "dr"))),
+        "covariates": listing([in_sentence(covariate_label(c, bundle, text)) for c in _adjusted_for(study)], text),
         "comparison": escape(text.label("comparison", did.get("comparison", "not_yet_treated"))),
         "base": escape(text.label("base", did.get("base", "universal"))),
-        "cluster": escape(text.label("cluster", did.get("cluster", "firm_id"))),
+        "cluster": escape(text.label("cluster", "set_id" if _design(study) == "matched" else did.get("cluster", "firm_id"))),
         "level": _level(bundle, text),
         "deflator": escape(text.label("deflator", money.get("deflator"))),
         "money_year": str(money.get("base_year") or ""),
     }
     kind = "real" if money.get("headline") == "real" else "nominal"
-    return [text.say("say.estimation.design", values), text.say(f"say.estimation.{kind}", values)]
+    design = [text.say(f"say.estimation.{_design(study)}", values), text.say("say.estimation.design", values)]
+    amounts = [o["id"] for o in study.get("outcomes", []) if o.get("scale") == "poisson"]
+    if amounts:
+        names = [in_sentence(outcome_label(o, bundle, text.language)) for o in amounts]
+        design.append(text.say("say.estimation.poisson", {"outcomes": listing(names, text)}))
+    return [" ".join(design), text.say(f"say.estimation.{kind}", values)]
 
 
 def power(bundle: Bundle, text: Text) -> list[str]:
@@ -113,9 +119,10 @@ def balance(bundle: Bundle, text: Text) -> list[str]:
     if rows.empty:
         return []
     sizes = {s: part.set_index("covariate")["smd"].abs().dropna() for s, part in rows.groupby("sample", sort=False)}
-    wanted = HEADLINE_SAMPLE.get(bundle.study.get("headline", "common_support"), "after")
+    design = _design(bundle.study)
+    wanted = HEADLINE_SAMPLE[design]
     sentences = []
-    for sample in ("before", wanted if wanted in sizes else "after"):
+    for key, sample in (("plain", "before"),) if design == "plain" else (("before", "before"), (wanted, wanted)):
         size = sizes.get(sample, pd.Series(dtype=float))
         if len(size):
             values = {
@@ -125,7 +132,9 @@ def balance(bundle: Bundle, text: Text) -> list[str]:
                 "tolerable": str(int((size <= TOLERABLE_BALANCE).sum())),
                 "n": str(len(size)),
             }
-            sentences.append(text.say(f"say.balance.{sample}", values))
+            sentences.append(text.say(f"say.balance.{key}", values))
+    if design == "adjusted" and wanted in sizes and bundle.study.get("did", {}).get("method") == "reg":
+        sentences.append(text.say("say.balance.regression"))
     return [" ".join(sentences)]
 
 
@@ -224,7 +233,7 @@ def untestable(bundle: Bundle, text: Text) -> list[str]:
     sentences = []
     checks = bundle.table("design_checks")
     if len(checks) and (checks["result"] == "not_testable").any():
-        names = [in_sentence(text.label("check", c)) for c in checks.loc[checks["result"] == "not_testable", "check"]]
+        names = _named_checks(checks[checks["result"] == "not_testable"], bundle, text)
         sentences.append(text.say("say.untestable.checks", {"checks": listing(names, text)}))
     cells = bundle.table("att_gt")
     if {"cohort", "phase"} <= set(cells.columns):
@@ -250,6 +259,31 @@ def _effect_words(row: dict, bundle: Bundle, text: Text) -> str:
     values = {"outcome": in_sentence(outcome_label(row["outcome"], bundle, text.language))}
     values |= {c: formatted(c, row, bundle, text) for c in ("effect", "effect_ci")}
     return text.say("say.headline.item", {k: escape(v) for k, v in values.items()})
+
+
+def _named_checks(rows: pd.DataFrame, bundle: Bundle, text: Text) -> list[str]:
+    """Each check once, with the outcomes it speaks of."""
+    names = []
+    for check, part in rows.groupby("check", sort=False):
+        outcomes = [o for o in part.get("outcome", ()) if isinstance(o, str)]
+        words = listing([in_sentence(outcome_label(o, bundle, text.language)) for o in outcomes], text, escaped=True)
+        names.append(in_sentence(text.label("check", check)) + (f" ({words})" if words else ""))
+    return names
+
+
+def _design(study: dict) -> str:
+    """The effective design of the headline: `matched`, `adjusted` (on the common support) or `plain` (the pool as it is)."""
+    if study.get("headline") == "matched":
+        return "matched"
+    return "adjusted" if study.get("did", {}).get("covariates") else "plain"
+
+
+def _adjusted_for(study: dict) -> list[str]:
+    """The characteristics that the headline takes into account."""
+    if _design(study) == "matched":
+        match = study.get("match", {})
+        return list(dict.fromkeys((*match.get("covariates", ()), *match.get("exact", ()))))
+    return list(study.get("did", {}).get("covariates", ()))
 
 
 def _share(part: float, whole: float, text: Text) -> str:

@@ -20,6 +20,10 @@ LEFT_KINDS = ("code", "text", "day", "light", "outcome", "bool", "mixed", "local
 MESSAGES = ("reason", "note")
 # Units in which a value is a share of something, printed as per cent.
 SHARE_UNITS = ("percent", "share", "%", "pct")
+# How the value of a design check is printed; those not named here are p-values.
+CHECK_KINDS = {"support": "pct", "balance": "dec2", "attrition": "points", "clusters": "int"}
+# How another reading of an indicator is printed, by the indicator's kind.
+READING_KINDS = {"growth": "spct", "difference": "spct", "share": "pct"}
 _WIDEST = 48  # characters after which a column wraps rather than grows
 _PAGE = 112  # characters of table text that fit side by side on a portrait page
 _NARROWEST = 0.45  # of the text width: a narrower table is stretched to it
@@ -45,7 +49,7 @@ def read_layout() -> Layout:
 
 def printed_table(bundle: Bundle, block: dict, text: Text) -> str | None:
     """The Markdown of one table block, or None when nothing is left to print."""
-    frame = chosen_rows(bundle.table(block["table"]), block)
+    frame = with_columns(chosen_rows(bundle.table(block["table"]), block), block, bundle)
     if "spread" in block and not frame.empty:
         frame = spread(frame, block["spread"])
     if frame.empty:
@@ -69,7 +73,8 @@ def chosen_rows(frame: pd.DataFrame, block: dict) -> pd.DataFrame:
     """The rows a block prints.
 
     `where` keeps values and `unlike` leaves them out; `known` asks for a number; `first` keeps the first few codes of a column;
-    `several` wants at least two codes in a column, else there is nothing to tell apart and no row is left.
+    `several` wants at least two codes in a column, else there is nothing to tell apart and no row is left. `last` moves rows with
+    these codes to the end; `together` gathers the rows of a code, in the order in which the codes first appear.
     """
     for column, values in block.get("where", {}).items():
         if column in frame.columns:
@@ -85,6 +90,22 @@ def chosen_rows(frame: pd.DataFrame, block: dict) -> pd.DataFrame:
             frame = frame[frame[column].isin(frame[column].unique()[:count])]
     if "several" in block and frame.get(block["several"], pd.Series(dtype=object)).nunique() < 2:
         return frame.iloc[:0]
+    for column, values in block.get("last", {}).items():
+        if column in frame.columns:
+            frame = frame.sort_values(column, key=lambda c, v=values: c.isin(v), kind="stable")
+    if block.get("together") in frame.columns:
+        rank = {code: i for i, code in enumerate(dict.fromkeys(frame[block["together"]]))}
+        frame = frame.sort_values(block["together"], key=lambda c: c.map(rank), kind="stable")
+    return frame
+
+
+def with_columns(frame: pd.DataFrame, block: dict, bundle: Bundle) -> pd.DataFrame:
+    """The rows with the columns that the block takes from another table (`beside`), under the names that it prints (`rename`)."""
+    frame = frame.rename(columns=block.get("rename", {}))
+    spec = block.get("beside")
+    if spec and not frame.empty and bundle.has(spec["table"]):
+        other = bundle.table(spec["table"])[[spec["key"], *spec["columns"]]].drop_duplicates(spec["key"])
+        frame = frame.merge(other, on=spec["key"], how="left")
     return frame
 
 
@@ -113,14 +134,18 @@ def formatted(column: str, row: dict, bundle: Bundle, text: Text) -> str:
         low, high = (formatted(c, row, bundle, text) for c in layout.intervals[column])
         return "—" if "—" in (low, high) else text.say("interval", {"low": low, "high": high})
     kind, value = layout.kinds.get(column, "num"), row.get(column)
-    if column == "covariate":
-        return covariate_label(value, bundle, text)
+    if column in ("covariate", "detail", "reading") and isinstance(value, str) and value:
+        return coded(column, value, bundle, text)
     if column in ("text", "description"):
         return str(row.get(f"{column}_{text.language}") or row.get(f"{column}_en") or row.get(column) or "")
     if column == "value" and row.get("key") == "as_of":
         return text.day(value, "long")
     if column == "target" and value == 0:
         return text.say("above_zero")
+    if column == "value" and row.get("check"):
+        return _check_value(row, text)
+    if column == "value" and "reading" in row:
+        return text.number(value, READING_KINDS.get(row.get("kind"), "num"))
     if column in ("target", "relevant_effect") and _sought_down(row):
         return text.number(-abs(value), effect_kind("target", row))
     if column == "value" and _number(row.get("change")):
@@ -192,6 +217,19 @@ def covariate_label(code: str, bundle: Bundle, text: Text) -> str:
     return text.label("covariate", code)
 
 
+def coded(column: str, value: str, bundle: Bundle, text: Text) -> str:
+    """The words for a code as this bundle means it: `detail` may be `code=value`, `reading` a measure or a branch."""
+    if column == "covariate":
+        return covariate_label(value, bundle, text)
+    if column == "detail":
+        code, _, rest = value.partition("=")
+        words = ", ".join(text.label("table", name) for name in rest.split(", "))
+        return text.say(f"code.detail.{code}", {"value": words}) if text.has(f"code.detail.{code}") else value
+    if column == "reading" and not text.has(f"code.reading.{value}"):
+        return text.label("measure", value)
+    return text.label(column, value)
+
+
 def light(column: str, code: Any, text: Text) -> str:
     """A verdict word with its colour class; the word alone says everything."""
     word = escape(text.label(column, code))
@@ -199,14 +237,19 @@ def light(column: str, code: Any, text: Text) -> str:
 
 
 def _tone(code: str) -> str:
-    good = ("met", "demonstrated", "pass")
+    good = ("met", "demonstrated", "pass", "ok")
     bad = ("not_met", "adverse", "target_ruled_out", "infeasible", "fail")
-    fair = ("partly_met", "indicative", "mild")
+    fair = ("partly_met", "indicative", "mild", "warn")
     return "good" if code in good else "bad" if code in bad else "fair" if code in fair else "open"
 
 
 def _is_share(row: dict) -> bool:
     return row.get("kind") in ("share", "rate") or row.get("change") is None
+
+
+def _check_value(row: dict, text: Text) -> str:
+    kind, value = CHECK_KINDS.get(row["check"], "p"), row.get("value")
+    return text.number(value, kind) + (text.say("points") if kind == "points" and _number(value) else "")
 
 
 def _points_mark(column: str, row: dict, value: Any, text: Text) -> str:
@@ -217,7 +260,7 @@ def _points_mark(column: str, row: dict, value: Any, text: Text) -> str:
 def _worded(kind: str, column: str, value: Any, bundle: Bundle, text: Text) -> str:
     missing = value is None or value != value
     if kind == "outcome":
-        return outcome_label(value, bundle, text.language)
+        return text.say("whole_design") if missing else outcome_label(value, bundle, text.language)
     if kind == "bool":
         return "—" if missing else text.say("yes" if value else "no")
     if kind == "day":
@@ -271,7 +314,8 @@ def _cell(column: str, row: dict, bundle: Bundle, text: Text) -> str:
 
 def _blank_repeats(rows: list[list[str]], columns: list[str], layout: Layout) -> None:
     """Empty the first cell where it repeats the row above: the eye finds the groups."""
-    if not columns or layout.kinds.get(columns[0]) not in ("code", "outcome") or len({row[0] for row in rows}) == len(rows):
+    grouping = bool(columns) and (columns[0] == "id" or layout.kinds.get(columns[0]) in ("code", "outcome"))
+    if not grouping or len({row[0] for row in rows}) == len(rows):
         return
     last = None
     for row in rows:
