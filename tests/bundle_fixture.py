@@ -56,7 +56,14 @@ def study(stage: str = "final") -> dict:
         ],
         "headline": "common_support",
         "match": {"covariates": ["ln_workers", "ln_age"], "exact": ["branch", "size_class"], "method": "optimal", "caliper": 0.25},
-        "did": {"method": "dr", "comparison": "not_yet_treated", "base": "universal", "cluster": "firm_id", "level": 0.95},
+        "did": {
+            "method": "reg",
+            "covariates": ["ln_workers", "branch"],
+            "comparison": "not_yet_treated",
+            "base": "universal",
+            "cluster": "firm_id",
+            "level": 0.95,
+        },
         "power": {"alpha": 0.05, "power": 0.8},
         "verdicts": {"partly_from": 0.75, "primary": ["G1", "G2", "G3"], "joint": "all"},
         "logframe": "guanajuato",
@@ -89,6 +96,7 @@ def tiny() -> Bundle:
             "currency": "USD",
         },
         "baseline": {"year": 1987, "pre_years": []},
+        "did": {"method": "dr", "covariates": [], "comparison": "not_yet_treated", "cluster": "firm_id", "level": 0.95},
         "treatment": {"definition": "beneficiary", "beside": [], "branches": [], "reference_year": 1989},
         "money": {"headline": "nominal", "deflator": None, "base_year": None, "fx": None},
         "outcomes": [
@@ -277,8 +285,12 @@ def _programme() -> dict[str, pd.DataFrame]:
 
 
 def _samples() -> dict[str, pd.DataFrame]:
-    stages = ["register", "eligible", "surveyed_base", "analysed", "matched"]
-    counts = {"treated": [165, 165, 158, 141, 129], "comparison": [500, 448, 402, 286, 129], "indirect": [300, 300, 262, 0, 0]}
+    stages = ["register", "evaluated", "comparable", "surveyed_base", "matched", "analysed"]
+    counts = {
+        "treated": [165, 163, 161, 158, 129, 141],
+        "comparison": [500, 448, 402, 400, 129, 286],
+        "indirect": [300, 270, 0, 0, 0, 0],
+    }
     flow = [(arm, s, n) for arm, ns in counts.items() for s, n in zip(stages, ns, strict=True)]
     response = [
         (arm, year, n, n - drop * (year - 2002), closed * (year - 2003), (n - drop * (year - 2002)) / n)
@@ -295,6 +307,11 @@ def _samples() -> dict[str, pd.DataFrame]:
         "sample_flow": _frame("arm stage n", flow),
         "response": _frame("arm period n_registered n_responding n_closed response_rate", response),
         "response_test": _frame("period difference std_error p_value", [(2004, 0.04, 0.021, 0.057), (2006, 0.049, 0.024, 0.041)]),
+        "masked": _frame("table n", [("survey", 2006), ("customs", 448)]),
+        "firms_not_used": _frame(
+            "firm_id stage reason",
+            [("ZZ-F0077", "frame", "closed_before_entry"), ("ZZ-F0078", "headline", "not_observed_or_off_support")],
+        ),
         "baseline_indicators": _frame("measure arm branch size_class n mean median sd n_missing", cells),
     }
 
@@ -309,7 +326,7 @@ def _control() -> dict[str, pd.DataFrame]:
             ("exports_baseline", "level", 0.34, 0.41, 0.02),
             ("growth_ln_sales", "change", 0.02, 0.05, 0.12),
         ]
-        for s, d in (("before", before), ("after", after))
+        for s, d in (("before", before), ("after", after), ("weighted", after / 2))
     ]
     overlap = [
         (
@@ -424,18 +441,21 @@ def _effects() -> dict[str, pd.DataFrame]:
         for o in ("ln_sales", "ln_va_job")
     ]
     checks = [
-        ("support", "pass", 0.94, "support"),
-        ("balance", "pass", 0.08, ""),
-        ("pre_trend", "mild", 0.062, ""),
-        ("attrition", "mild", 0.049, ""),
-        ("contamination", "pass", 0.0, ""),
-        ("clusters", "not_testable", NAN, ""),
+        ("support", None, "pass", 0.964, "support"),
+        ("balance", None, "pass", 0.08, "balance"),
+        ("attrition", None, "mild", 0.062, "attrition"),
+        ("spillover", None, "pass", 0.4, "spillover"),
+        ("clusters", None, "mild", 6, "clusters"),
+        ("pre_trend", "ln_sales", "mild", 0.0312, "pre_trend"),
+        ("base_year", "ln_sales", "pass", 0.2217, "base_year"),
+        ("pre_trend", "exports", "not_testable", NAN, "pre_trend"),
+        ("base_year", "exports", "not_testable", NAN, "base_year"),
     ]
     return {
         "effects": _frame(columns, rows),
         "power": _frame("outcome horizon sd_change n_treated n_control mde_share target detectable source", power),
         "robustness": _frame("row outcome estimate std_error conf_low conf_high n_treated n_control note", robustness),
-        "design_checks": _frame("check result value rule", checks),
+        "design_checks": _frame("check outcome result value rule", checks),
     }
 
 
@@ -566,7 +586,12 @@ def _judgement(stage: str) -> dict[str, pd.DataFrame]:
         for a, b, n in cells
     ]
     new = [("P3", "beneficiary", 140, 28, 12.8, 15.2, -1.1, 31.4, 7), ("P4", "beneficiary", 115, 45, 24.7, 20.3, 4.9, 35.7, 5)]
+    readings = [("G1", "total", 0.112), ("G1", "median", 0.043), ("G1", "exits_as_zero", -0.0371), ("G1", "projection", 0.187)]
+    readings += [("P1", "survivors_only", 0.104), ("P1", "exports_usd", 0.081), ("C2.2", "ceramics", 21.0), ("G3", "median", NAN)]
+    lint = [("G3", "direction", "warn", "direction_assumed"), ("P3", "feasibility", "fail", "eligible=94"), ("G1", "due", "ok", "")]
     return {
+        "readings": _frame("id reading value", readings),
+        "logframe_lint": _frame("indicator check result detail", lint),
         "verdicts": _frame(columns, rows),
         "transitions": _frame("arm from to n share", moves),
         "new_exporters": _frame(

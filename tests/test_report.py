@@ -18,11 +18,13 @@ from pipeval.errors import DataError, Note, UsageError
 from pipeval.report.annex import annex
 from pipeval.report.bundle import Bundle, read_bundle, save, spreadsheet_safe
 from pipeval.report.document import markdown
+from pipeval.report.figures import _signed
 from pipeval.report.judgement import listing
 from pipeval.report.render import render
 from pipeval.report.sentences import SENTENCES
 from pipeval.report.tables import printed_table, read_layout
 from pipeval.report.text import escape, languages, read_text
+from pipeval.study.lint import CHECKS, DETAILS
 from pipeval.verdicts.evidence import GRADES
 from pipeval.verdicts.remarks import REMARKS
 
@@ -150,11 +152,89 @@ def test_the_balance_sentence_speaks_of_the_sample_behind_the_headline():
     rows = [("ln_workers", s, "level", d) for s, d in (("before", 0.6), ("after", 0.31), ("weighted", 0.07))]
     table = pd.DataFrame(rows, columns=["covariate", "sample", "kind", "smd"])
     said = {}
-    for headline in ("common_support", "matched"):
-        bundle = Bundle.build(study() | {"headline": headline}, {"balance": table})
-        said[headline] = SENTENCES["balance"](bundle, EN)[0].replace("\\", "")
-    assert "0.07" in said["common_support"] and "0.31" not in said["common_support"]
+    plain = {"did": {"covariates": [], "method": "dr"}}
+    for name, change in (("adjusted", {}), ("matched", {"headline": "matched"}), ("plain", plain)):
+        bundle = Bundle.build(study() | change, {"balance": table})
+        said[name] = SENTENCES["balance"](bundle, EN)[0].replace("\\", "")
+    assert "0.07" in said["adjusted"] and "0.31" not in said["adjusted"] and "by construction" in said["adjusted"]
     assert "0.31" in said["matched"] and "0.07" not in said["matched"]
+    assert "0.60" in said["plain"] and not re.search(r"0\.31|0\.07", said["plain"])
+
+
+def test_the_estimator_named_is_the_one_that_carries_the_headline():
+    said = {}
+    for name, params in (("adjusted", study()), ("matched", study() | {"headline": "matched"}), ("plain", tiny().study)):
+        said[name] = " ".join(SENTENCES["estimation"](Bundle.build(params, {}), EN)).replace("\\", "")
+    assert "regression-adjusted" in said["adjusted"] and "workers (log) and branch" in said["adjusted"]
+    assert "clustered by firm" in said["adjusted"] and "Poisson" in said["adjusted"]
+    assert "weighted means" in said["matched"] and "clustered by matched set" in said["matched"]
+    assert "regression" not in said["matched"] and "common support" not in said["matched"]
+    assert "plain difference" in said["plain"] and "robust" not in said["plain"] and "takes into account" not in said["plain"]
+    assert "característic" in markdown(tiny(), ES, {}) and "tomadas en cuenta" not in markdown(tiny(), ES, {})
+
+
+def _printed(name: str, words=EN) -> str:
+    block = next(b for s in read_layout().sections.values() for b in s if b.get("name", b.get("table")) == name)
+    return printed_table(full(), block, words).replace("\\", "")
+
+
+def test_the_checks_are_printed_by_outcome_each_in_its_own_unit():
+    table = _printed("design_checks")
+    rows = [[c.strip() for c in line.split("|")[1:-1]] for line in table.splitlines() if line.startswith("| ")][2:]
+    assert [r[0] for r in rows if r[0]] == list(dict.fromkeys(r[0] for r in rows if r[0]))  # a check is one group of rows
+    values = {(r[0], r[2]): r[3] for r in rows}
+    assert values["Common support", "whole design"] == "96.4%" and values["Earlier trends", "Real sales"] == "0.031"
+    assert values["Attrition", "whole design"] == "+6.2 pp" and values["Number of clusters", "whole design"] == "6"
+    assert "one year earlier" in table and "None" not in table
+    said = SENTENCES["untestable"](full(), EN)[0].replace("\\", "")
+    assert "earlier trends (export value) and base year (export value)" in said
+
+
+def test_the_matched_firms_stand_aside_from_the_flow():
+    heading = next(line for line in _printed("sample_flow").splitlines() if line.startswith("| "))
+    stages = ["Register", "In evaluated branches", "Comparable", "Base survey", "Analysed", "Matched (aside)"]
+    assert [c.strip() for c in heading.split("|")[2:-1]] == stages
+
+
+def test_other_readings_and_faults_of_the_log_frame_are_in_the_annexes():
+    readings, lint = _printed("readings"), _printed("logframe_lint")
+    assert "| Closed firms as zero | −3.7%" in readings and "| Exports (US$) | +8.1%" in readings and "| Ceramics | 21" in readings
+    assert "exceeds the number that could count: 94" in lint and "| Due date" not in lint
+    passage = {
+        i: next(p for p in markdown(full(), EN, {}).split("::::") if f"**{i}." in p).replace("\\", "") for i in ("G1", "P1", "G2")
+    }
+    assert "Counting surviving firms only, the change is +11.2%; with closed firms as zero, −3.7%." in passage["G1"]
+    assert "firms only, the change is +10.4%; with closed firms as zero, +9.3%." in passage["P1"]
+    assert "surviving" not in passage["G2"]
+
+
+def test_a_primary_effect_carries_its_adjusted_p_value():
+    passages = {i: next(p for p in markdown(full(), EN, {}).split("::::") if f"**{i}." in p) for i in ("G1", "P1")}
+    passages = {i: p.replace("\\", "").replace("\u00a0", " ") for i, p in passages.items()}
+    assert "p = 0.003; adjusted for the number of primary indicators, p = 0.008" in passages["G1"]
+    assert "p = 0.210)" in passages["P1"]
+
+
+def test_where_less_is_better_the_mark_of_the_target_lies_below_zero():
+    assert _signed({"relevant_effect": 0.2, "direction": "decrease"}) == -0.2
+    assert _signed({"relevant_effect": 0.2, "direction": "increase"}) == 0.2 and _signed({"direction": "decrease"}) is None
+
+
+def test_the_difference_in_response_is_said_with_its_sign():
+    caption = {
+        words.language: words.say("table.response_test.caption") + words.say("table.response_test.note") for words in (EN, ES)
+    }
+    assert "participants minus comparison" in caption["en"] and "participants answer more" in caption["en"]
+    assert "participantes menos comparación" in caption["es"] and "responden más las participantes" in caption["es"]
+    assert "+4.9" in _printed("response_test")
+
+
+def test_firms_left_out_are_named_in_the_workbook_only(rendered):
+    assert "ZZ-F0077" in (rendered / "tables" / "firms_not_used.csv").read_text()
+    cells = [c.value for row in load_workbook(rendered / "annex.xlsx")["firms_not_used"].iter_rows() for c in row]
+    assert {"ZZ-F0077", "Cerró antes de que empezara su apoyo", "Marco de la evaluación"} <= set(cells)
+    for words in (ES, EN):
+        assert "ZZ" not in re.sub(r"zz\\?_\w+", "", markdown(full(), words, {}))
 
 
 def test_balance_is_one_row_a_covariate_with_levels_first():
@@ -200,16 +280,21 @@ def test_no_code_stands_in_a_printed_report():
 CODES = {
     "attainment": "met partly_met not_met not_yet_due not_measurable infeasible",
     "evidence": " ".join(GRADES),
-    "result": "pass mild fail not_testable",
+    "result": "pass mild fail not_testable ok warn",
     "sample": "before after weighted",
-    "check": "support balance pre_trend base_year attrition spillover clusters",
+    "check": "support balance pre_trend base_year attrition spillover clusters " + " ".join(CHECKS),
+    "rule": "support balance pre_trend pre_trend_matched base_year attrition spillover clusters",
+    "detail": " ".join(code for code in DETAILS if code),
+    "reading": "total mean median survivors_only exits_as_zero projection leather_footwear ceramics garment",
     "row": "headline design_matched design_common_support method_dr method_ipw method_reg no_covariates earlier_base "
-    "average_all_years twfe comparison_never_treated comparison_not_yet_treated business_cluster without_other_programmes",
+    "average_all_years twfe comparison_never_treated comparison_not_yet_treated business_cluster without_other_programmes "
+    "match_without_outcome_level",
     "status": "done delayed in_progress pending cancelled matched caliper missing_covariate no_partner_in_exact_cell "
     "not_chosen pool_exhausted",
     "reason": "kept indirect ineligible other_programme same_cluster treated_in_other_programme not_linear "
-    "not_estimated later_cohort query",
-    "stage": "register eligible surveyed_base comparable matched analysed",
+    "not_estimated later_cohort query outside_branches closed_before_entry other_beneficiary missing_covariate caliper "
+    "no_partner_in_exact_cell pool_exhausted not_chosen not_observed_or_off_support off_support not_among in_both_lists",
+    "stage": "register evaluated comparable surveyed_base matched analysed frame pool support match queries headline outcome",
     "event": "project_start first_disbursement last_disbursement execution_end midterm final goal_due",
     "kind": "count growth difference milestone share transition level change query blocking",
     "definition": "component2 ta_recipient beneficiary",

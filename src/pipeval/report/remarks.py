@@ -9,6 +9,7 @@ from .tables import covariate_label
 from .text import Text, escape
 
 _SOME = re.compile(r"(\d+) (firm|row|cell|cluster|cohort|period)s?( \(.*\))")
+_CELL = re.compile(r"cohort (?P<cohort>\d+) in (?P<period>\d+)")
 
 
 def note_lines(bundle: Bundle, text: Text) -> list[str]:
@@ -56,7 +57,7 @@ def _worded(name: str, value: str, bundle: Bundle, text: Text) -> str:
     found = _SOME.fullmatch(value)
     if found:
         noun = text.say(f"some.{found[2]}.{'one' if found[1] == '1' else 'many'}")
-        return f"{found[1]} {noun}{found[3]}"
+        return f"{found[1]} {noun}{_CELL.sub(lambda m: text.say('cell', m.groupdict()), found[3])}"
     worded = text.reworded(value)
     return text.say("unworded") if name == "reason" and worded == value and text.language != "en" else worded
 

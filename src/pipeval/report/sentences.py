@@ -87,7 +87,8 @@ def estimation(bundle: Bundle, text: Text) -> list[str]:
     amounts = [o["id"] for o in study.get("outcomes", []) if o.get("scale") == "poisson"]
     if amounts:
         names = [in_sentence(outcome_label(o, bundle, text.language)) for o in amounts]
-        design.append(text.say("say.estimation.poisson", {"outcomes": listing(names, text)}))
+        key = "poisson_weighted" if _design(study) == "adjusted" else "poisson"
+        design.append(text.say(f"say.estimation.{key}", {"outcomes": listing(names, text)}))
     return [" ".join(design), text.say(f"say.estimation.{kind}", values)]
 
 

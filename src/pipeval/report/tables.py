@@ -153,7 +153,9 @@ def formatted(column: str, row: dict, bundle: Bundle, text: Text) -> str:
     if kind in ("effect", "by_unit") and not isinstance(value, str):
         if isinstance(value, int) and str(row.get("key", "")).endswith("_year"):
             return str(value)
-        return text.number(value, effect_kind(column, row)) + _points_mark(column, row, value, text)
+        number = text.number(value, effect_kind(column, row))
+        number = number.removeprefix("+") if column in ("mde", "mde_share", "target") else number  # a size, not a change
+        return number + _points_mark(column, row, value, text)
     return _worded(kind, column, value, bundle, text)
 
 
@@ -313,7 +315,7 @@ def _cell(column: str, row: dict, bundle: Bundle, text: Text) -> str:
 
 
 def _blank_repeats(rows: list[list[str]], columns: list[str], layout: Layout) -> None:
-    """Empty the first cell where it repeats the row above: the eye finds the groups."""
+    """Empty the first cell where it repeats the row above, and the rule beside it: the eye finds the groups."""
     grouping = bool(columns) and (columns[0] == "id" or layout.kinds.get(columns[0]) in ("code", "outcome"))
     if not grouping or len({row[0] for row in rows}) == len(rows):
         return
@@ -321,6 +323,8 @@ def _blank_repeats(rows: list[list[str]], columns: list[str], layout: Layout) ->
     for row in rows:
         if row[0] == last:
             row[0] = ""
+            if columns[1:2] == ["rule"]:
+                row[1] = ""
         else:
             last = row[0]
 
