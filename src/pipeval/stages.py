@@ -348,7 +348,7 @@ def verdicts(data: Stage, start: Stage, group: Stage, power: Stage, found: Stage
     counts = net_counts(data["logframe"], inputs, controls, study)
     headline = found["effects"][found["effects"]["headline"] & found["effects"]["std_error"].notna()]
     table = verdict_table(data["logframe"], study, inputs, headline, counts, firm["design_checks"], power["power"])
-    tables = {"verdicts": table, "readings": aggregator_strip(attained(data["logframe"], inputs, study))}
+    tables = {"verdicts": table, "readings": aggregator_strip(attained(data["logframe"], inputs, study)).dropna(subset=["value"])}
     eligible = counts.dropna(subset=["n_eligible"]).set_index("indicator")["n_eligible"].astype(int).to_dict()
     tables["logframe_lint"] = lint(data["logframe"], study, eligible, data["tables"].frames)
     if measured.nominal["exp_status"].notna().any():

@@ -6,13 +6,12 @@ from pathlib import Path
 
 import pandas as pd
 
+from .. import stages
 from ..data.check import check
 from ..data.load import load
-from ..data.measures import measures
-from ..data.treatment import build_panel
+from ..did.estimate import estimate
 from ..errors import DesignError, EstimationError, PipevalError, collected
-from ..matching.match import match
-from ..matching.pool import comparable
+from ..study.lint import lint
 from ..study.logframe import read_logframe
 from ..study.params import read_study
 from ..study.specs import Study
@@ -40,22 +39,36 @@ def check_study(params: Path, data: Path | None, out: Path | None) -> int:
         print(f"  not supplied: {name}")
     if blocking:
         return 10
-    return _plan(study, tables)
+    return _plan(study)
 
 
-def _plan(study: Study, tables) -> int:
-    """Whether the design can be carried out on these files: treated firms, a pool, and pairs."""
+def _plan(study: Study) -> int:
+    """Whether the plan can be carried out on these files: treated firms, a pool, pairs, and every outcome estimable.
+
+    No estimate is printed: a plan is checked before effects are looked at.
+    """
+    data = stages.proved_data(study)
+    lint_rows = lint(data["logframe"], study, tables=data["tables"].frames).query("result == 'fail'")
+    for row in lint_rows.to_dict("records"):
+        print(f"  log frame: {row['indicator']}: {row['check']}: {row['detail']}")
+    code = 0
     try:
-        with collected() as notes:
-            panel = comparable(build_panel(tables, measures(tables, study), study, study.treatment.definition), study.treatment)
-            sample = match(panel.firms, study.match, until=study.treatment.reference_year)
+        start = stages.baseline(data, study)
+        group = stages.control_group(data, start, study)
     except (DesignError, EstimationError) as error:
         print(f"  plan: {error}")
         return error.exit_code
-    for note in notes:
+    for outcome in study.outcomes:
+        try:
+            with collected():
+                estimate(group["panel"], group["sample"], study, outcome)
+        except (DesignError, EstimationError) as error:
+            print(f"  plan: {outcome.id}: {error}")
+            code = code or error.exit_code
+    for note in (*data.notes, *start.notes, *group.notes):
         print(f"  note: {note}")
-    print(f"  plan: {panel!r}; {sample!r}")
-    return 0
+    print(f"  plan: {group['panel']!r}; {group['sample']!r}")
+    return code
 
 
 def _show(faults: pd.DataFrame) -> None:

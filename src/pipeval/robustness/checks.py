@@ -70,7 +70,12 @@ def _by_p(p: float) -> str:
 
 
 def _support(panel: Panel, sample: MatchedSample, study: Study) -> Found:
-    """Share of the treated firms that the headline describes: matched, or inside the common support."""
+    """Share of the treated firms that the headline describes, matched or inside the common support.
+
+    Not testable where a study adjusts for nothing: the whole pool is compared.
+    """
+    if study.headline != "matched" and not study.did.covariates:
+        return "not_testable", np.nan, "support"
     entered = panel.firms.index[panel.firms["cohort"] <= study.treatment.reference_year]
     kept = pd.Index(sample.sets["firm_id"]) if study.headline == "matched" else compared(panel, sample, study).firms.index
     share = float(entered.isin(kept).mean())

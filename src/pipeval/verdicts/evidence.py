@@ -9,7 +9,7 @@ The grades are tried in this order and the first that fits is given:
 5. *inconclusive*: an estimate, but none of these, or any estimate whose design failed a check.
 
 Without an estimate a row is *descriptive* when none was meant, *not_assessed* when one was. A check that could not be tested
-neither passes nor fails: it leaves a remark. An estimate whose
+neither passes nor fails: it leaves a remark; an untested pre-trend also bars grade 1. An estimate whose
 design failed supports nothing in either direction.
 """
 
@@ -131,7 +131,8 @@ def _lights(checks: pd.DataFrame | None, outcome: str | None) -> tuple[bool, boo
     if "outcome" in rows:
         rows = rows[rows["outcome"].isna() | (rows["outcome"] == outcome)]
     remarks = tuple(f"check_{r.result}={r.check}" for r in rows.itertuples() if r.result != "pass")
-    return bool((rows["result"] == "fail").any()), bool((rows["result"] == "mild").any()), remarks
+    unseen = (rows["check"] == "pre_trend") & (rows["result"] == "not_testable")  # nobody has seen that trends were parallel
+    return bool((rows["result"] == "fail").any()), bool(((rows["result"] == "mild") | unseen).any()), remarks
 
 
 def _usable(row: Mapping) -> bool:

@@ -9,11 +9,11 @@ from __future__ import annotations
 REMARKS: dict[str, str] = {
     # how the wording was read
     "reading_population_direct": "Whose figures is not said: direct beneficiaries in the evaluated branches are meant.",
-    "reading_total_of_firms": "Read as the total over firms; mean and median of the firms' own changes stand beside it.",
-    "reading_mean_of_firms": "Read as the mean of the firms' own changes; total and median stand beside it.",
+    "reading_total_of_firms": "Read as the total over firms; mean and median of the firms' own changes stand in the annexes.",
+    "reading_mean_of_firms": "Read as the mean of the firms' own changes; total and median stand in the annexes.",
     "reading_real_unstated": "Neither real nor nominal is said: the headline is real, the nominal change stands beside it.",
     "reading_direction_increase": "The log frame says 'change' without a direction: an increase is assumed.",
-    "reading_volume_as_value": "Export volume is read as value; US dollars stand beside it.",
+    "reading_volume_as_value": "Export volume is read as value; direct exports in US dollars stand in the annexes.",
     "reading_low_base": "The base year follows a slump of direct exports: recovery alone raises this figure.",
     "reading_indirect_may_enter": "Firms that exported indirectly at the baseline count when they begin to export directly.",
     "reading_target_equals_all_beneficiaries": "The target is the number of all direct beneficiaries; some already exported.",
