@@ -82,6 +82,7 @@ Found = Iterator[tuple[str, str, str, pd.DataFrame]]
 
 
 def keys(tables: Tables, study: Study) -> Found:
+    """A key that stands twice: the later rows."""
     for name, frame in tables.frames.items():
         key = list(TABLES[name].key)
         needed = [c.name for c in TABLES[name].columns if c.name in key and c.needed]  # where one is missing, that is the fault
@@ -89,6 +90,7 @@ def keys(tables: Tables, study: Study) -> Found:
 
 
 def firms_known(tables: Tables, study: Study) -> Found:
+    """Rows of a firm that is not in the register."""
     known = set(tables["enterprises"]["firm_id"])
     for name, frame in tables.frames.items():
         if name != "enterprises" and "firm_id" in frame:
@@ -97,6 +99,7 @@ def firms_known(tables: Tables, study: Study) -> Found:
 
 
 def entry_years(tables: Tables, study: Study) -> Found:
+    """Beneficiaries without an entry year: not controls but errors."""
     firms = tables["enterprises"]
     yield "entry_year_missing", "enterprises", "entry_year", firms[(firms["arm"] == "beneficiary") & firms["entry_year"].isna()]
 
@@ -122,6 +125,7 @@ def units(tables: Tables, study: Study) -> Found:
 
 
 def export_currency(tables: Tables, study: Study) -> Found:
+    """Direct exports in national money and in dollars more than half a log point apart at the annual average rate."""
     if study.money.fx is None or "series" not in tables:
         return
     rows, column = _answers(tables), f"export_direct_k{study.programme.currency.lower()}"
@@ -131,6 +135,7 @@ def export_currency(tables: Tables, study: Study) -> Found:
 
 
 def identities(tables: Tables, study: Study) -> Found:
+    """Sales that are not the sum of their parts, value added above sales, a status that the amounts belie."""
     rows, cur = _answers(tables), study.programme.currency.lower()
     sales = rows[f"sales_k{cur}"]
     parts = rows[[f"domestic_sales_k{cur}", f"export_direct_k{cur}", f"export_indirect_k{cur}"]].sum(axis=1, skipna=False)
@@ -152,6 +157,7 @@ def heaping(tables: Tables, study: Study) -> Found:
 
 
 def years(tables: Tables, study: Study) -> Found:
+    """Part years, and years missing between two others."""
     survey = tables["survey"]
     yield "partial_year", "survey", "months_covered", survey[survey["months_covered"].between(0, 11.99)]
     ordered = survey.sort_values(["firm_id", "ref_year"])
@@ -178,6 +184,7 @@ def duplicate_firms(tables: Tables, study: Study) -> Found:
 
 
 def arms(tables: Tables, study: Study) -> Found:
+    """Non-participants with an entry year, a registration or a service."""
     firms = tables["enterprises"]
     served = set(tables["services"]["firm_id"]) if "services" in tables else set()
     took_part = firms["registered_on"].notna() | firms["entry_year"].notna() | firms["firm_id"].isin(served)
@@ -185,6 +192,7 @@ def arms(tables: Tables, study: Study) -> Found:
 
 
 def sizes(tables: Tables, study: Study) -> Found:
+    """A size class that the workers belie."""
     firms = tables["enterprises"]
     both = firms["size_class"].notna() & firms["workers_baseline"].notna()
     by_workers = classify_size(firms["workers_baseline"])
@@ -192,6 +200,7 @@ def sizes(tables: Tables, study: Study) -> Found:
 
 
 def services(tables: Tables, study: Study) -> Found:
+    """Services before registration, above the cap of a firm, or above the scheduled share."""
     if "services" not in tables:
         return
     rows = tables["services"]
