@@ -602,3 +602,16 @@ def test_changing_the_currency_unit_changes_no_verdict():
     columns = ["attainment", "evidence", "change", "nominal_change", "value", "interim", "projection"]
     before, after = (verdict_table(FRAME, study(), i, EFFECTS, COUNTS)[columns] for i in (FULL, thousand))
     pd.testing.assert_frame_equal(before, after, rtol=1e-12)
+
+
+def test_net_counts_face_only_the_checks_that_bear_on_them():
+    """Balance says nothing of a comparison within one export status; attrition does."""
+    ids = [i.id for i in FRAME.indicators if i.kind == "transition" and i.id in set(COUNTS["indicator"])]
+    assert ids
+
+    def graded(check: str | None) -> list[str]:
+        checks = None if check is None else pd.DataFrame({"check": [check], "result": ["fail"]})
+        table = verdict_table(FRAME, study("expost", as_of="2009-03-31"), FULL, EFFECTS, COUNTS, checks, POWER)
+        return table.set_index("id").loc[ids, "evidence"].tolist()
+
+    assert graded("balance") == graded(None) != graded("attrition")
