@@ -121,7 +121,7 @@ def test_dates_quoted_or_not(small, text, refused):
 def test_rules_between_keys(small):
     for section, said in [
         ({"money": {"headline": "real", "deflator": "inpc"}}, "needs a deflator and a base_year"),
-        ({"match": {"method": "optimal", "ratio": 2}}, "use method: nearest for ratio or replace"),
+        ({"match": {"method": "optimal", "replace": True}}, "method: optimal takes no 'replace'; it belongs to nearest"),
         ({"outcomes": [{"id": "a", "measure": m, "label": {}} for m in ("sales", "jobs")]}, "each id once; found ['a'] twice"),
         ({"outcomes": [{"id": "a", "measure": "sales", "label": {}, "exits": "zero"}]}, "use poisson or level"),
     ]:

@@ -9,10 +9,12 @@ import pandas as pd
 
 from ..data.panel import NEVER, Panel
 from ..errors import DesignError, EstimationError, Note, some, warn
+from ..matching.matched import MatchedSample
 from ..study.specs import DidSpec
 from .covariates import Covariates, cell_columns, covariates, explain
 from .effects import Effects, effects_from
 from .kernel import CellError, logit, score_columns, two_by_two
+from .matched import adjustment, refuse_unfit, within_window
 
 PLAIN = DidSpec()
 
@@ -33,7 +35,7 @@ def att_gt(
     panel: Panel,
     outcome: str,
     spec: DidSpec = PLAIN,
-    weights: pd.Series | None = None,
+    weights: pd.Series | MatchedSample | None = None,
     clusters: pd.Series | None = None,
 ) -> Effects:
     """One row a cohort and period: the average effect on the firms of the cohort, in units of the outcome.
@@ -46,11 +48,12 @@ def att_gt(
         A column of `panel.outcomes`.
     spec : DidSpec
         Method, covariates, comparison, base period, anticipation, clusters, level.
-    weights : Series, optional
-        By `firm_id`: sampling weights. By (`cohort`, `firm_id`): a matched sample's, so that a cohort is compared with
-        its own partners only. Firms absent from it weigh 0 and enter no cell.
+    weights : MatchedSample or Series, optional
+        A matched sample: its weights by cohort, so that a cohort is compared with its own partners only, its clusters, and what
+        its making adds to the uncertainty (`did.matched.adjustment`). Or a Series by `firm_id`: sampling weights taken as known. Firms without a
+        weight enter no cell.
     clusters : Series, optional
-        Cluster by `firm_id`; by default what `spec.cluster` says.
+        Cluster by `firm_id`; by default those of the matched sample, else what `spec.cluster` says.
 
     Returns
     -------
@@ -90,9 +93,20 @@ def att_gt(
     y = wide.to_numpy(float)
     notes = missing_covariates(cov, y, wide.index)
     cells, plan_notes = plan(cohort, wide.columns.to_numpy(), spec)
-    weigh = cohort_weights(weights, panel.firms)
+    sample = weights if isinstance(weights, MatchedSample) else None
+    if sample is not None:
+        refuse_unfit(sample, spec)
+        cells, window_notes = within_window(cells, sample)
+        plan_notes += window_notes
+        clusters = sample.clusters if clusters is None else clusters
+    weigh = cohort_weights(weights if sample is None else sample.weights, panel.firms)
     run = _run(cells, y, wide.columns, cohort, cov, weigh, spec)
     keys, estimate, arrays, run_notes = _assembled(run, len(wide))
+    if sample is not None:
+        for g in np.unique(keys["cohort"]):
+            rows, adjust = (keys["cohort"] == g).to_numpy(), adjustment(sample, wide.index, float(g))
+            if adjust is not None:
+                arrays[0][:, rows] = adjust(arrays[0][:, rows], weigh[float(g)], cohort == g)
     labels = cluster_labels(panel.firms, spec.cluster) if clusters is None else clusters
     return effects_from(keys, estimate, arrays, wide.index, labels, spec.level, notes + plan_notes + run_notes)
 

@@ -15,14 +15,19 @@ from ..data.panel import Panel
 from ..errors import DesignError
 from ..matching.balance import balance_table
 from ..matching.matched import MatchedSample
+from ..matching.panel import cohort_values
+from ..matching.support import on_support
 from ..study.files import nearest
 from ..study.specs import DidSpec, Outcome, Study
 from .aggregate import aggregate
-from .att_gt import att_gt
+from .att_gt import att_gt, cluster_labels
 from .effects import Effects
+from .matched import joined_clusters
 from .poisson import poisson_att
 
-Design = Literal["common_support", "matched"]
+Design = Literal["common_support", "matched", "matched_adjusted"]
+OWN = ("firm_id", "set_id")
+"""Clusters that a matched sample knows by itself."""
 
 
 def common_support(panel: Panel, scores: pd.Series) -> Panel:
@@ -31,12 +36,19 @@ def common_support(panel: Panel, scores: pd.Series) -> Panel:
     Firms outside leave by the ledger as `off_support`, those without a score as `missing_covariate`.
     """
     score = scores.reindex(panel.firms.index)
+    known = score.notna().to_numpy()
+    if not known.any():
+        raise DesignError(
+            "the headline on the common support needs a propensity score and none could be fitted; match without the covariate that "
+            "tells the arms apart, or set headline: matched"
+        )
     treated = np.isfinite(panel.firms["cohort"])
-    arms = [score[treated].dropna(), score[~treated].dropna()]
-    low, high = max(a.min() for a in arms), min(a.max() for a in arms)
-    reason = pd.Series(np.where(score.isna(), "missing_covariate", "off_support"), index=score.index)
-    later = treated & score.isna() & panel.firms["cohort"].gt(panel.periods.max())  # not yet treated: no score, still a comparison
-    return panel.keep(score.index[score.between(low, high) | later], stage="support", reason=reason)
+    found = on_support(score[known].to_numpy(), treated[known].to_numpy(), "minmax")
+    reason = pd.Series(np.where(known, "off_support", "missing_covariate"), index=score.index)
+    later = treated & ~known & panel.firms["cohort"].gt(panel.periods.max())  # not yet treated: no score, still a comparison
+    inside = later.to_numpy(copy=True)
+    inside[known] = found.kept
+    return panel.keep(score.index[inside], stage="support", reason=reason)
 
 
 def compared(panel: Panel, sample: MatchedSample, study: Study) -> Panel:
@@ -68,15 +80,19 @@ def estimate(
     """The effect in every cohort and year of one outcome (`att_gt`), or in every year when it is a Poisson outcome.
 
     On the common support the firms are those of the pool with overlapping scores, and covariates enter the estimator as
-    `spec` says; a study that adjusts for nothing compares the whole pool. On matched weights each cohort is compared with
-    its own partners by a difference of weighted means: the match has used the covariates; the cluster is the matched set.
+    `spec` says; a study that adjusts for nothing compares the whole pool. `matched` compares each cohort with its own partners by
+    a difference of weighted means: the match has used the covariates. `matched_adjusted` besides takes out by regression
+    what the match left (Abadie and Imbens 2011). Clusters are those of the matched sample, joined with those that `spec` names.
     """
     spec = spec or study.did
-    matched = (design or study.headline) == "matched"
+    design = design or study.headline
+    matched = design != "common_support"
     firms = population(panel if matched else compared(panel, sample, study), outcome)
-    used = () if matched else tuple(c for c in spec.covariates if c not in outcome.among)
-    spec = spec.model_copy(update={"covariates": used})
-    weights, clusters = (sample.weights, sample.clusters) if matched else (None, None)
+    used = () if design == "matched" else tuple(c for c in spec.covariates if c not in outcome.among)
+    method = "reg" if design == "matched_adjusted" else spec.method
+    spec = spec.model_copy(update={"covariates": used, "method": method})
+    weights = sample if matched else None
+    clusters = joined_clusters(sample, cluster_labels(panel.firms, spec.cluster)) if matched and spec.cluster not in OWN else None
     if outcome.scale == "poisson":
         return poisson_att(firms, outcome.id, spec, weights=weights, clusters=clusters, by="period")
     return att_gt(firms, outcome.id, spec, weights=weights, clusters=clusters)
@@ -115,7 +131,10 @@ def balance_of(panel: Panel, sample: MatchedSample, study: Study, column: str) -
     Weights of an outcome regression may be negative, so the `weighted` row holds means and `smd` only.
     """
     known = panel.firms[panel.firms[column].notna()]
-    matched = balance_table(known, sample, [column])
+    if sample.values is not None:
+        matched = balance_table(*cohort_values(sample, panel.firms), [column])
+    else:
+        matched = balance_table(known, sample, [column])
     weights = None if study.headline == "matched" else adjusted_weights(panel, sample, study)
     if weights is None:
         return matched

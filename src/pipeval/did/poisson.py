@@ -13,11 +13,13 @@ import pandas as pd
 
 from ..data.panel import NEVER, Panel
 from ..errors import DesignError, EstimationError, Note, some, warn
+from ..matching.matched import MatchedSample
 from ..study.specs import DidSpec
 from .att_gt import PLAIN, cluster_labels, cohort_weights, missing_covariates
 from .covariates import Covariates, cell_columns, covariates, explain
 from .effects import Effects, effects_from
 from .kernel import CellError, logit
+from .matched import adjustment, refuse_unfit, within_window
 
 By = Literal["cell", "overall", "cohort", "event_time", "period"]
 
@@ -26,7 +28,7 @@ def poisson_att(
     panel: Panel,
     outcome: str,
     spec: DidSpec = PLAIN,
-    weights: pd.Series | None = None,
+    weights: pd.Series | MatchedSample | None = None,
     clusters: pd.Series | None = None,
     by: By = "cell",
 ) -> Effects:
@@ -72,6 +74,10 @@ def poisson_att(
         raise EstimationError(
             f"a Poisson mean needs amounts of at least 0; outcome '{outcome}' is negative for {some(wide.index[negative])}"
         )
+    sample = weights if isinstance(weights, MatchedSample) else None
+    if sample is not None:
+        refuse_unfit(sample, spec)
+        weights, clusters = sample.weights, sample.clusters if clusters is None else clusters
     cohort = panel.firms["cohort"].to_numpy(float)
     weigh = cohort_weights(weights, panel.firms)
     last = wide.columns.max() if wide.shape[1] else -np.inf
@@ -86,6 +92,11 @@ def poisson_att(
         if spec.covariates:
             w, score = _odds(cov, cohort, np.where(wide.notna().any(axis=1), w, 0.0), group[0])
         found, remarks = _cells(wide, cohort, w, group, spec, score)
+        if sample is not None and group[0] in sample.estimated:
+            found = [_reweighted(c, adjustment(sample, wide.index, group[0]), w, cohort == group[0]) for c in found]
+        if sample is not None:
+            found, more = within_window(found, sample)
+            notes += more
         cells += found
         notes += [warn(n) for n in remarks]
     cells = [c for c in cells if by in ("cell", "event_time") or c.period >= c.cohort]
@@ -114,6 +125,11 @@ class _Cell(NamedTuple):
     psi: np.ndarray
     weight: np.ndarray
     control: np.ndarray
+
+
+def _reweighted(cell: _Cell, adjust, w: np.ndarray, treated: np.ndarray) -> _Cell:
+    """The cell with what the estimation of the comparison firms' weights adds to its untreated mean."""
+    return cell._replace(psi=adjust(cell.psi[:, None], w, treated)[:, 0])
 
 
 def _odds(cov: Covariates, cohort: np.ndarray, w: np.ndarray, g: float):

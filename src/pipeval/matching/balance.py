@@ -3,38 +3,62 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 
 import numpy as np
 import pandas as pd
+from scipy.special import stdtr
 
-from .design_matrix import expand, require_columns
+from ..errors import DataError, some
+from .design_matrix import require_columns
 from .matched import MatchedSample
+from .terms import DENOMINATORS, Arms, arms, is_binary, spreads, terms
+
+NO_VARIANCE = 1e-20  # of the variance within sets: what is left is rounding
 
 
-def balance_table(firms: pd.DataFrame, matched: MatchedSample | pd.Series, columns: Sequence[str] | None = None) -> pd.DataFrame:
+def balance_table(
+    firms: pd.DataFrame,
+    matched: MatchedSample | pd.Series,
+    columns: Sequence[str] | None = None,
+    *,
+    squares: bool = False,
+    interactions: bool = False,
+) -> pd.DataFrame:
     """One row a covariate, before and after matching: how far the treated are from their controls.
 
     Parameters
     ----------
     firms : DataFrame
-        Index `firm_id`; `cohort`; the columns judged. Numbers as they stand, anything else as one indicator a level.
+        Index `firm_id`, unique; `cohort`; the columns judged. Numbers as they stand, anything else as one indicator a level.
     matched : MatchedSample or Series
         The sample, or weights by `firm_id` or by `cohort, firm_id` (summed over cohorts); firms it does not name weigh 0.
     columns : sequence of str, optional
         What to judge: levels, pre-programme changes, anything in `firms`. By default the propensity score, then the
         covariates and exact variables of the match; with weights, every column but `cohort`.
+    squares, interactions : bool
+        Rows for the square `x^2` of each number that is not 0/1, and for the product `x*z` of every two terms (not of two levels
+        of one factor; not of the score that stands there by default). One that is constant or repeats another row is left out.
 
     Returns
     -------
     DataFrame
         `covariate` (`column=level` for an indicator), `sample` (before, after), `mean_treated, mean_control, sd_treated, smd,
-        variance_ratio, ks, ecdf_mean, ecdf_max, n_treated, n_control, ess_treated, ess_control`.
+        variance_ratio, ks, ecdf_mean, ecdf_max, n_treated, n_control, ess_treated, ess_control, denominator, mean_difference,
+        p_value`.
 
-        `sd_treated` is the standard deviation of the treated before matching, √(p(1 − p)) for 0/1, and the denominator of
-        `smd` in both rows (NaN when it is 0). `variance_ratio` is treated over control (NaN for 0/1). `ecdf_mean` and
-        `ecdf_max` are the mean and the largest distance between the two distribution functions over the distinct values;
-        `ks` is the Kolmogorov–Smirnov distance, the same number as `ecdf_max`; for 0/1 all three are the difference in means.
-        Counts are firms with positive weight and the value observed; `ess` is Kish's effective sample size of those.
+        `smd` is the difference of means over a standard deviation before matching, the same in both rows (NaN when it is 0);
+        `denominator` says whose: `treated` for the effect on the treated, `control` for that on the controls, `pooled`,
+        √((s₁² + s₀²)/2), for both. `sd_treated` is that of the treated before matching, √(p(1 − p)) for 0/1. `variance_ratio` is
+        treated over control (NaN for 0/1). `ecdf_mean` and `ecdf_max` are the mean and the largest distance between the two
+        distribution functions over the distinct values; `ks` is the Kolmogorov–Smirnov distance, the same number as `ecdf_max`;
+        for 0/1 all three are the difference in means. Counts are firms with positive weight and the value observed; `ess` is
+        Kish's effective sample size of those.
+
+        `mean_difference` is treated less control, `p_value` its two-sided test: before, Welch's for unequal variances; after, with
+        the weights as they are and a variance robust and clustered by the sample's `clusters` (matched sets, or firms), times
+        G/(G − 1), against t(G − 1). **Do not choose a match by it**: a p-value falls with every firm added and rises with every
+        firm dropped, so that a worse match may look better; `smd` depends on neither (Imai, King and Stuart 2008).
 
     Raises
     ------
@@ -43,8 +67,9 @@ def balance_table(firms: pd.DataFrame, matched: MatchedSample | pd.Series, colum
 
     Notes
     -----
-    "Before" is every treated and never-treated firm of `firms`, but for cohorts after the match's `until`. Weighted variances
-    are Σw(x − x̄)² · Σw / ((Σw)² − Σw²). Firms missing the column leave its rows only.
+    "Before" is every treated and never-treated firm of `firms`, but for cohorts after the match's `until`. "After", a firm counts
+    as the treated of its own cohort and as a control of any other. Weighted variances are Σw(x − x̄)² · Σw / ((Σw)² − Σw²). Firms
+    missing the column leave its rows only.
 
     Examples
     --------
@@ -53,18 +78,11 @@ def balance_table(firms: pd.DataFrame, matched: MatchedSample | pd.Series, colum
     >>> table.set_index("sample")["smd"].round(3).to_dict()
     {'before': -1.414, 'after': 0.0}
     """
-    firms, columns = _judged(firms, matched, columns)
-    weights = _by_firm(matched).reindex(firms.index).fillna(0).to_numpy(float)
-    treated = np.isfinite(firms["cohort"].to_numpy(float))
-    matrix, terms, _ = expand(firms, columns)
-    rows = []
-    for term, x in zip(terms, matrix.T, strict=True):
-        seen = ~np.isnan(x)
-        x, d, after = x[seen], treated[seen], weights[seen]
-        binary = bool(np.isin(x, (0.0, 1.0)).all())
-        sd = _sd(x[d], binary)
-        for sample, w in (("before", np.ones(len(x))), ("after", after)):
-            rows.append({"covariate": term, "sample": sample} | _row(x, d, w, sd, binary))
+    firms, columns, apart = judged(firms, matched, columns)
+    denominator = DENOMINATORS[matched.spec.estimand] if isinstance(matched, MatchedSample) else "treated"
+    samples = arms(firms, matched)
+    chosen = chain(terms(firms, apart), terms(firms, columns, squares=squares, interactions=interactions))
+    rows = [row for term, x in chosen for row in _rows(term, x, samples, denominator)]
     return pd.DataFrame(rows)
 
 
@@ -139,17 +157,32 @@ def match_summary(sample: MatchedSample) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["role", "status", "n_firms", "ess"])
 
 
-def _judged(firms: pd.DataFrame, matched: MatchedSample | pd.Series, columns) -> tuple[pd.DataFrame, list[str]]:
+def judged(
+    firms: pd.DataFrame, matched: MatchedSample | pd.Series, columns: Sequence[str] | None
+) -> tuple[pd.DataFrame, list[str], list[str]]:
+    """The firms and columns a table of balance looks at, and, apart, the score that it adds by default."""
+    apart = []
     if not isinstance(matched, MatchedSample):
         columns = [c for c in firms.columns if c != "cohort"] if columns is None else columns
     else:
         later = matched.unmatched.loc[matched.unmatched["reason"] == "later_cohort", "firm_id"]
-        firms = firms[~firms.index.isin(later)]
+        firms = firms[~firms.index.isin(later)] if len(later) else firms
         if columns is None:
-            firms = firms.assign(propensity_score=matched.scores)
-            columns = ["propensity_score", *dict.fromkeys([*matched.spec.covariates, *matched.spec.exact])]
+            spec = matched.spec
+            columns = dict.fromkeys([*spec.covariates, *spec.distance_covariates, *spec.exact])
+            if len(matched.scores):
+                scores = by_last(matched.scores).reindex(firms.index)
+                firms, apart = firms.assign(propensity_score=scores.to_numpy()), ["propensity_score"]
     require_columns(firms, ["cohort", *columns], "the columns of a balance table")
-    return firms, list(columns)
+    if not firms.index.is_unique:
+        repeated = firms.index[firms.index.duplicated()].unique()
+        raise DataError(f"each firm stands once in a balance table; repeated: {some(repeated)}. Keep one row of each")
+    return firms, list(columns), apart
+
+
+def by_last(values: pd.Series) -> pd.Series:
+    """By firm, where they are by cohort and firm: the mean over cohorts."""
+    return values if values.index.nlevels == 1 else values.groupby(level=-1).mean()
 
 
 def _by_firm(matched: MatchedSample | pd.Series) -> pd.Series:
@@ -157,51 +190,97 @@ def _by_firm(matched: MatchedSample | pd.Series) -> pd.Series:
     return weights.groupby(level=-1).sum()
 
 
-def _row(x: np.ndarray, d: np.ndarray, w: np.ndarray, sd: float, binary: bool) -> dict[str, float]:
-    kept = w > 0
-    mean = [_mean(x[arm], w[arm]) for arm in (d, ~d)]
-    gap = mean[0] - mean[1]
-    variances = [np.nan if binary else _variance(x[arm & kept], w[arm & kept]) for arm in (d, ~d)]
-    ecdf = (abs(gap), abs(gap)) if binary else _ecdf_distance(x, d, w)
-    return {
-        "mean_treated": mean[0],
-        "mean_control": mean[1],
-        "sd_treated": sd,
-        "smd": gap / sd if sd > 0 else np.nan,
-        "variance_ratio": variances[0] / variances[1] if variances[1] > 0 else np.nan,
-        "ks": ecdf[1],
-        "ecdf_mean": ecdf[0],
-        "ecdf_max": ecdf[1],
-        "n_treated": int((d & kept).sum()),
-        "n_control": int((~d & kept).sum()),
-        "ess_treated": effective_sample_size(w[d]),
-        "ess_control": effective_sample_size(w[~d]),
-    }
+def _rows(term: str, x: np.ndarray, samples: dict[str, Arms], denominator: str) -> list[dict]:
+    """The rows of one term, before and after; sorted once for both."""
+    missing = np.isnan(x)
+    if missing.any():
+        samples = {name: pair.where(~missing) for name, pair in samples.items()}
+    binary = is_binary(x)
+    moments = {name: (pair.treated.moments(x), pair.control.moments(x)) for name, pair in samples.items()}
+    sd = spreads(x, *moments["before"])
+    ordered = None if binary else np.sort(x)[: len(x) - int(missing.sum())]  # missing values are sorted last
+    rows = []
+    for name, pair in samples.items():
+        means, variances = zip(*moments[name], strict=True)
+        gap = means[0] - means[1]
+        ecdf = (abs(gap), abs(gap)) if binary else _ecdf_distance(x, ordered, pair)
+        rows.append(
+            {
+                "covariate": term,
+                "sample": name,
+                "mean_treated": means[0],
+                "mean_control": means[1],
+                "sd_treated": sd["treated"],
+                "smd": gap / sd[denominator] if sd[denominator] > 0 else np.nan,
+                "variance_ratio": variances[0] / variances[1] if variances[1] > 0 and not binary else np.nan,
+                "ks": ecdf[1],
+                "ecdf_mean": ecdf[0],
+                "ecdf_max": ecdf[1],
+                "n_treated": pair.treated.n,
+                "n_control": pair.control.n,
+                "ess_treated": pair.treated.ess,
+                "ess_control": pair.control.ess,
+                "denominator": denominator,
+                "mean_difference": gap,
+                "p_value": _welch(gap, variances, pair) if name == "before" else _clustered(x, means, pair),
+            }
+        )
+    return rows
 
 
-def _mean(x: np.ndarray, w: np.ndarray) -> float:
-    return float((w * x).sum() / w.sum()) if w.sum() > 0 else np.nan
-
-
-def _sd(x: np.ndarray, binary: bool) -> float:
-    if len(x) < 2:
-        return np.nan
-    return float(np.std(x) if binary else np.std(x, ddof=1))
-
-
-def _variance(x: np.ndarray, w: np.ndarray) -> float:
-    total = w.sum()
-    freedom = total**2 - (w**2).sum()
-    return float((w * (x - _mean(x, w)) ** 2).sum() * total / freedom) if len(x) > 1 and freedom > 0 else np.nan
-
-
-def _ecdf_distance(x: np.ndarray, d: np.ndarray, w: np.ndarray) -> tuple[float, float]:
-    """Mean and maximum, over the distinct values of `x`, of the distance between the arms' weighted distribution functions."""
-    totals = w[d].sum(), w[~d].sum()
-    if not (totals[0] > 0 and totals[1] > 0):
+def _ecdf_distance(x: np.ndarray, ordered: np.ndarray, pair: Arms) -> tuple[float, float]:
+    """Mean and maximum, over the distinct values, of the distance between the arms' weighted distribution functions."""
+    n1, n0 = pair.treated.total, pair.control.total
+    if not (n1 > 0 and n0 > 0):
         return np.nan, np.nan
-    order = np.argsort(x, kind="stable")
-    step = np.where(d, w / totals[0], -w / totals[1])[order]
-    last = np.r_[np.diff(x[order]) != 0, True]  # after the last firm of each value
-    distance = np.abs(np.cumsum(step)[last])
+    ends = np.r_[ordered[1:] != ordered[:-1], True]  # after the last firm of each value
+    if pair.plain is not None:  # counts do, without looking weights up
+        treated = np.cumsum(np.bincount(np.searchsorted(ordered, x[pair.treated.place]), minlength=len(ordered)))[ends]
+        distance = treated * (1 / n1 + 1 / n0)
+        distance -= (np.flatnonzero(ends) + 1) / n0
+    else:
+        distance = np.cumsum(_steps(x, ordered, pair.step))[ends]
+    np.abs(distance, out=distance)
     return float(distance.mean()), float(distance.max())
+
+
+def _steps(x: np.ndarray, ordered: np.ndarray, step: np.ndarray) -> np.ndarray:
+    """By place in `ordered`: the step of the firms there; of equal values it stands at the first, or firm by firm."""
+    moving = np.flatnonzero(step)
+    if 4 * len(moving) < len(ordered):  # looking a few up is quicker than ordering all
+        return np.bincount(np.searchsorted(ordered, x[moving]), weights=step[moving], minlength=len(ordered))
+    return step[np.argsort(x)[: len(ordered)]]
+
+
+def _welch(gap: float, variances: Sequence[float], pair: Arms) -> float:
+    """Two-sided p-value of a difference of means with unequal variances, degrees of freedom by Welch and Satterthwaite."""
+    parts = [v / one.n for v, one in zip(variances, (pair.treated, pair.control)) if one.n > 1]
+    total = sum(parts)
+    if len(parts) < 2 or not total > 0:
+        return np.nan
+    df = total**2 / sum(part**2 / (one.n - 1) for part, one in zip(parts, (pair.treated, pair.control)))
+    return _two_sided(gap, total, df)
+
+
+def _clustered(x: np.ndarray, means: tuple[float, float], pair: Arms) -> float:
+    """Two-sided p-value of a weighted difference of means, its influence summed by cluster."""
+    if not (pair.treated.total > 0 and pair.control.total > 0):
+        return np.nan
+    size = int(pair.cluster.max()) + 1
+    sums, there, alone = np.zeros(size), np.zeros(size, bool), 0.0
+    for one, mean, sign in ((pair.treated, means[0], 1), (pair.control, means[1], -1)):
+        cluster = pair.cluster[one.place]
+        influence = x[one.place] - mean
+        influence *= sign * one.weight / one.total
+        sums += np.bincount(cluster, influence, minlength=size)
+        there[cluster] = True
+        alone += float((influence**2).sum())
+    groups, total = int(there.sum()), float((sums**2).sum())
+    if groups < 2 or not total > NO_VARIANCE * alone:  # the firms of every set are equal but for rounding
+        return np.nan
+    total *= groups / (groups - 1)
+    return _two_sided(means[0] - means[1], total, groups - 1)
+
+
+def _two_sided(gap: float, variance: float, df: float) -> float:
+    return float(2 * stdtr(df, -abs(gap) / np.sqrt(variance)))

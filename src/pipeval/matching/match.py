@@ -1,23 +1,38 @@
-"""Who is compared with whom: the control group, chosen by propensity score within exact cells and a caliper.
+"""Who is compared with whom: the control group by pairs, sets, strata or weights, chosen before outcomes are seen.
 
-`match` is handed the firms and what was known of them before the programme, never their outcomes.
+`match` is handed the firms and what was known of them before the programme, never their outcomes. It is the one front door:
+whatever the method, the same steps in the same order and the same result.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from ..errors import DataError, DesignError, Note, some, warn
-from ..study.specs import MatchSpec
-from .design_matrix import is_numeric, numbers, require_columns
-from .line import Line, line
-from .matched import MatchedSample, sets_from_pairs
-from .nearest import nearest_with_replacement, nearest_without_replacement
+from ..errors import DesignError, EstimationError, Note, warn
+from ..study.specs import PAIRS, STRATA, WEIGHTING, MatchSpec
+from .design_matrix import expand
+from .entrance import Entrants, cells, entrants, problem
+from .full import full_sets
+from .matched import Estimated, MatchedSample, set_table, words
+from .nearest import backup_pairs, nearest_pairs, variable_quota
+from .neighbours import why_single
 from .optimal import optimal_pairs
-from .propensity import propensity
+from .problem import Pairs, Problem
+from .strata import coarsened, subclasses
+from .weighting import Weighting, cbps, entropy, ipw
+
+class _Found(NamedTuple):
+    """What a method found; arrays hold one entry a firm and set, `place` its position among the firms."""
+
+    sets: pd.DataFrame
+    caliper: float = np.inf
+    backups: pd.DataFrame | None = None
+    space: pd.DataFrame | None = None
+    estimated: dict[float, Estimated] = {}
 
 
 def match(
@@ -28,14 +43,14 @@ def match(
     outcome_levels: Sequence[str] = (),
     outcome_growth: Sequence[str] = (),
 ) -> MatchedSample:
-    """Matched sets of each treated firm with never-treated controls, as `spec` decides.
+    """The control group of the treated firms, made as `spec` decides.
 
     Parameters
     ----------
     firms : DataFrame
         Index `firm_id`; `cohort` (finite: treated, infinite: never treated); covariates as known before treatment.
     spec : MatchSpec
-        Covariates, exact cells, method, distance, caliper, ratio, replacement, order.
+        Method, estimand, covariates, distance, calipers, exact columns.
     until : float, optional
         Last cohort that is matched. Firms of later cohorts are neither matched nor controls.
     outcome_levels, outcome_growth : sequence of str
@@ -51,16 +66,16 @@ def match(
     DataError
         When a firm stands twice, a cohort is missing or a covariate is infinite.
     DesignError
-        When a column does not exist, an arm is empty, a covariate is constant or collinear, or no pair can be made.
+        When a column does not exist, an arm is empty, a covariate is constant or collinear, no set can be made, or the estimand
+        is not defined for several entry cohorts.
     EstimationError
-        When the propensity score does not exist (separation) or does not converge.
+        When a score that is needed does not exist (separation) or does not converge, or weights cannot balance a covariate.
 
     Notes
     -----
-    A firm with a missing covariate leaves first. The score is fitted on the firms that remain; distance is the absolute
-    difference of its logit or probability, and a caliper of c admits distances up to c standard deviations of that scale over
-    both arms. Of controls equally near, the one whose `firm_id` sorts first is taken, so the order of rows decides nothing,
-    except the turns of treated firms under `order: data`.
+    A firm with a missing covariate leaves first. The score is fitted on the firms that remain, those off the support leave, and
+    a caliper in standard deviations is of the score of those left, both arms. Of firms equally near, the one whose `firm_id`
+    sorts first is taken, so the order of rows decides nothing, except the turns of firms under `order: data`.
 
     Examples
     --------
@@ -68,111 +83,220 @@ def match(
     ...     {"cohort": [2004, 2004, np.inf, np.inf, np.inf], "size": [3.0, 1.0, 2.0, 1.1, 0.0]},
     ...     index=pd.Index(["a", "b", "c", "d", "e"], name="firm_id"),
     ... )
-    >>> sample = match(firms, MatchSpec(covariates=("size",), caliper=None))
+    >>> sample = match(firms, MatchSpec(covariates=("size",)))
     >>> sample.pairs[["treated_id", "control_id"]].to_numpy().tolist()
     [['a', 'c'], ['b', 'd']]
     >>> sample.unmatched.to_numpy().tolist()
     [['e', 'control', 'not_chosen']]
     """
-    firms, data_order = _checked(firms, spec)
-    cohort = firms["cohort"].to_numpy(float)
-    treated = np.isfinite(cohort)
-    reason = np.full(len(firms), "not_chosen", dtype=object)
-    later = np.zeros(len(firms), bool) if until is None else treated & (cohort > until)
-    missing = firms[[*spec.covariates, *spec.exact]].isna().to_numpy().any(axis=1) & ~later
-    reason[later], reason[missing] = "later_cohort", "missing_covariate"
-    used = np.flatnonzero(~missing & ~later)
-    _both_arms(treated, used, until)
-    pool = firms.iloc[used]
-    fit = propensity(treated[used], pool[list(dict.fromkeys(spec.covariates))])
-    d, c = used[treated[used]], used[~treated[used]]
-    value = np.full(len(firms), np.nan)
-    value[used] = fit.logit if spec.distance == "logit" else fit.scores
-    width = np.inf if spec.caliper is None else float(spec.caliper * value[used].std(ddof=1))
-    cell = np.zeros(len(firms), int)
-    cell[used] = _cells(pool, spec.exact)
-    on = line(value[d], cell[d], value[c], cell[c], width)
-    i, j, rank = _pairs(on, spec, value[d], data_order[d])
-    _some_pairs(i, on)
-    i, j = d[i], c[j]
-    reason[d] = _why_single(on)
-    single = np.ones(len(firms), bool)
-    single[i] = single[j] = False
-    unmatched = {"firm_id": firms.index[single], "role": np.where(treated, "treated", "control")[single], "reason": reason[single]}
+    notes = _notes(spec, outcome_levels, outcome_growth)
+    of = entrants(firms, spec, until)
+    method = _stratified if spec.method in STRATA else _weighted if spec.method in WEIGHTING else _partnered
+    found = method(of)
     return MatchedSample(
-        sets=sets_from_pairs(firms, i, j, rank, np.abs(value[i] - value[j])),
-        scores=fit.scores,
-        propensity=fit.coefficients,
-        unmatched=pd.DataFrame(unmatched).astype({"reason": "str"}),
+        sets=found.sets,
+        scores=of.fit.scores if of.fit is not None else pd.Series(dtype=float, name="propensity_score"),
+        propensity=of.fit.coefficients if of.fit is not None else pd.DataFrame(columns=["covariate", "estimate", "std_error"]),
+        unmatched=_unmatched(of, found.sets),
         spec=spec,
-        caliper=width,
-        notes=_notes(spec, outcome_levels, outcome_growth),
+        caliper=found.caliper,
+        backups=found.backups,
+        space=found.space,
+        estimated=found.estimated,
+        notes=(*notes, *of.notes),
     )
 
 
-def _checked(firms: pd.DataFrame, spec: MatchSpec) -> tuple[pd.DataFrame, np.ndarray]:
-    """The firms in the order of their ids, and the row each had: one row each, with whole cohorts and finite covariates."""
-    require_columns(firms, ["cohort", *spec.covariates, *spec.exact], "match.covariates and match.exact")
-    if not firms.index.is_unique:
-        repeated = firms.index[firms.index.duplicated()].unique()
-        raise DataError(f"each firm stands once in the table matched; repeated: {some(repeated)}. Keep one row of each")
-    missing = firms.index[firms["cohort"].isna()]
-    if len(missing):
-        raise DataError(f"cohort must be a period, or infinite for never treated; missing for {some(missing)}")
-    for name in spec.covariates:
-        if is_numeric(firms[name]):
-            numbers(firms[name])
-    order = firms.index.argsort()
-    return firms[list(dict.fromkeys(["cohort", *spec.covariates, *spec.exact]))].iloc[order], np.asarray(order)
-
-
-def _both_arms(treated: np.ndarray, used: np.ndarray, until: float | None) -> None:
-    n_treated, n_control = int(treated[used].sum()), int((~treated[used]).sum())
-    if n_treated == 0 or n_control == 0:
-        when = "" if until is None else f" (cohorts up to {until:g})"
-        raise DesignError(
-            f"matching needs treated firms and never-treated controls with no covariate missing; found {n_treated} treated{when} "
-            f"of {treated.sum()} and {n_control} controls of {(~treated).sum()}. Look for a covariate that is missing for one arm"
-        )
-
-
-def _cells(pool: pd.DataFrame, exact: Sequence[str]) -> np.ndarray:
-    """A whole number a firm, equal where all of `exact` are."""
-    cell = np.zeros(len(pool), int)
-    for name in exact:
-        code, levels = pd.factorize(pool[name])
-        cell = np.unique(cell * len(levels) + code, return_inverse=True)[1]
-    return cell
-
-
-def _pairs(on: Line, spec: MatchSpec, score: np.ndarray, data_order: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    if spec.method == "optimal":
-        return optimal_pairs(on)
-    if spec.replace:
-        return nearest_with_replacement(on, spec.ratio)
-    key = {"largest": -score, "smallest": score, "data": data_order}[spec.order]
-    return nearest_without_replacement(on, np.argsort(key, kind="stable"), spec.ratio)
-
-
-def _why_single(on: Line) -> np.ndarray:
-    """By treated: what kept it single, if it is."""
-    near = on.nearest()
-    return np.select([np.isinf(near), near > on.width], ["no_partner_in_exact_cell", "caliper"], "pool_exhausted")
-
-
-def _some_pairs(i: np.ndarray, on: Line) -> None:
+def _partnered(of: Entrants) -> _Found:
+    """Pairs and full matching: sets of one firm that seeks and those that serve it, or the reverse."""
+    spec = of.spec
+    seek, serve = of.arms
+    posed, width = problem(of)
+    if spec.method == "full":
+        return _Found(_full_table(of, posed), width)
+    turn = _turn(of, seek)
+    i, j, rank = _pairs(of, posed, turn)
+    single = np.setdiff1d(np.arange(len(seek)), i)
+    of.reason[seek[single]] = why_single(posed, single)[single]
     if len(i) == 0:
-        empty = int(np.isinf(on.nearest()).sum())
+        why = pd.Series(of.reason[seek]).value_counts()
         raise DesignError(
-            f"no treated firm found a partner: of {len(on.t)}, {empty} have no control in their exact cell and {len(on.t) - empty} "
-            "none inside the caliper. Drop a variable from match.exact, or widen match.caliper"
+            "no firm found a partner: "
+            + ", ".join(f"{n} {_WORDS[reason]}" for reason, n in why.items())
+            + ". Drop a variable from match.exact, or widen the calipers"
         )
+    sets = _pair_table(of, posed, (i, j, rank))
+    backups = _backups(of, posed, (i, j, rank), turn, sets) if spec.backups else None
+    return _Found(sets, width, backups, _space(of, posed, np.r_[np.unique(i), len(seek) + np.unique(j)]) if spec.replace else None)
+
+
+_WORDS = {
+    "no_partner_in_exact_cell": "with nobody of the other arm in their exact cell",
+    "caliper": "with nobody inside their calipers",
+    "kept_apart": "whose only candidates must be kept apart from them",
+    "pool_exhausted": "whose candidates were taken",
+}
+
+
+def _pairs(of: Entrants, posed: Problem, turn: np.ndarray) -> Pairs:
+    spec = of.spec
+    if spec.method == "optimal":
+        i, j, rank = optimal_pairs(posed, spec.ratio)
+        return np.searchsorted(posed.seek, i), np.searchsorted(posed.serve, j), rank
+    quota = np.full(len(posed.seek), spec.ratio)
+    if spec.ratio_range is not None:
+        value = of.axis[of.used]
+        higher = value[posed.seek].mean() > value[posed.serve].mean()
+        quota = variable_quota(value[posed.seek], bool(higher), spec.ratio, *spec.ratio_range, len(posed.serve))
+    reuse = (spec.reuse or np.inf) if spec.replace else 1
+    return nearest_pairs(posed, turn, quota, order=spec.order, reuse=reuse)
+
+
+def _turn(of: Entrants, seek: np.ndarray) -> np.ndarray:
+    """The order in which those who seek choose, as places in `seek`."""
+    if of.spec.method != "nearest" or of.spec.replace and of.spec.reuse is None or of.spec.order == "closest":
+        return np.arange(len(seek))
+    if of.spec.order == "random":
+        return np.random.default_rng(of.spec.seed).permutation(len(seek))
+    if of.spec.order == "data":
+        return np.argsort(of.row[seek], kind="stable")
+    value = (of.axis if of.axis is not None else of.linear)[seek]
+    return np.argsort(-value if of.spec.order == "largest" else value, kind="stable")
+
+
+def _pair_table(of: Entrants, posed: Problem, pairs: Pairs, role: str | None = None) -> pd.DataFrame:
+    i, j, rank = pairs
+    seek, serve = of.arms
+    head, number = np.unique(i, return_inverse=True)
+    away = posed.distance(posed.seek[i], posed.serve[j])
+    return set_table(
+        of.firms,
+        np.r_[np.arange(len(head)), number],
+        np.r_[seek[head], serve[j]],
+        np.r_[np.zeros(len(head), int), rank],
+        np.r_[np.full(len(head), np.nan), away],
+        of.spec.estimand,
+    )
+
+
+def _backups(of: Entrants, posed: Problem, pairs: Pairs, turn: np.ndarray, sets: pd.DataFrame) -> pd.DataFrame:
+    """Ranked reserve controls of the sets, as rows like theirs."""
+    i, j, rank = backup_pairs(posed, pairs, turn, of.spec.backups)
+    seek, serve = of.arms
+    of.reason[serve[j]] = "reserve"
+    head = np.unique(pairs[0])
+    table = pd.DataFrame(
+        {
+            "set_id": np.searchsorted(head, i) + 1,
+            "cohort": of.firms["cohort"].to_numpy(float)[seek[i]],
+            "firm_id": of.firms.index.to_numpy()[serve[j]],
+            "role": "backup",
+            "rank": rank,
+            "distance": posed.distance(posed.seek[i], posed.serve[j]),
+            "weight": 0.0,
+        }
+    )
+    return table.sort_values(["set_id", "rank"], ignore_index=True).astype({"firm_id": sets["firm_id"].dtype, "role": "str"})
+
+
+def _space(of: Entrants, posed: Problem, who: np.ndarray) -> pd.DataFrame:
+    """Where the firms in sets stand; `who` counts those who seek, then those who serve."""
+    at = np.sort(np.r_[posed.seek, posed.serve][who])
+    columns = {"cell": posed.cell[at]} | {f"x{k + 1}": column for k, column in enumerate(posed.points[at].T)}
+    return pd.DataFrame(columns, index=of.firms.index[of.used[at]])
+
+
+def _full_table(of: Entrants, posed: Problem) -> pd.DataFrame:
+    number = full_sets(posed)
+    single = np.flatnonzero(number[posed.seek] < 0)
+    of.reason[of.used[posed.seek[single]]] = why_single(posed, single)[single]
+    if (number < 0).all():
+        raise DesignError("no firm has a partner inside its exact cell and calipers; drop a variable from match.exact or widen them")
+    inside = np.flatnonzero(number >= 0)
+    number = number[inside]
+    is_seek = np.isin(inside, posed.seek)
+    n_seek = np.bincount(number[is_seek], minlength=number.max() + 1)
+    centre_seeks = n_seek[number] == 1  # one that seeks and those that serve it; else one that serves several
+    centre = np.zeros(number.max() + 1, int)
+    middle = is_seek == centre_seeks
+    centre[number[middle]] = inside[middle]
+    away = np.where(middle, np.nan, posed.distance(inside, centre[number]))
+    order = np.lexsort((away, number))
+    rank = np.zeros(len(inside), int)
+    start = np.r_[0, np.flatnonzero(np.diff(number[order])) + 1]
+    rank[order] = np.arange(len(order)) - np.repeat(start, np.diff(np.r_[start, len(order)])) + 1
+    return set_table(of.firms, number, of.used[inside], np.where(middle, 0, rank), away, of.spec.estimand)
+
+
+def _stratified(of: Entrants) -> _Found:
+    """Strata: every stratum with firms of both arms is a set."""
+    spec, d = of.spec, of.treated[of.used]
+    pool = of.firms.iloc[of.used]
+    if spec.method == "cem":
+        x = pool[list(dict.fromkeys([*spec.covariates, *spec.exact]))]
+        stratum = coarsened(x, d, spec.cutpoints, spec.exact)
+    else:
+        stratum = subclasses(of.axis[of.used], d, cells(pool, spec.exact), spec.subclasses, spec.estimand)
+    inside = np.flatnonzero(stratum >= 0)
+    of.reason[of.used[stratum < 0]] = "no_partner_in_exact_cell"
+    if len(inside) == 0:
+        raise DesignError(
+            "no stratum holds firms of both arms: use fewer covariates in match.covariates and match.exact, or fewer cutpoints"
+        )
+    # numbered in the order of the first firm, whatever the method called them
+    first = np.unique(stratum[inside], return_index=True)[1]
+    number = np.argsort(np.argsort(first))[np.unique(stratum[inside], return_inverse=True)[1]]
+    place = of.used[inside]
+    rank = np.where(of.treated[place], 0, 1)
+    return _Found(set_table(of.firms, number, place, rank, np.full(len(place), np.nan), spec.estimand))
+
+
+def _weighted(of: Entrants) -> _Found:
+    """Weightings: one set a cohort, fitted on its treated firms and all controls."""
+    cohort = of.firms["cohort"].to_numpy(float)
+    tables, estimated = [], {}
+    for number, g in enumerate(np.unique(cohort[of.used][of.treated[of.used]])):
+        place = of.used[(cohort[of.used] == g) | ~of.treated[of.used]]
+        found = _weigh(of, place, g)
+        ids = of.firms.index[place]
+        rank = np.where(of.treated[place], 0, 1)
+        columns = {"set_id": number + 1, "cohort": g, "firm_id": ids, "role": words(["treated", "control"], rank), "rank": rank}
+        tables.append(pd.DataFrame(columns | {"distance": np.nan, "weight": found.weights}).sort_values("rank", kind="stable"))
+        estimated[float(g)] = Estimated(ids, found.derivative, found.influence)
+    return _Found(pd.concat(tables, ignore_index=True), estimated=estimated)
+
+
+def _weigh(of: Entrants, place: np.ndarray, g: float) -> Weighting:
+    spec, d = of.spec, of.treated[place]
+    x, names, _ = expand(of.firms.iloc[place], list(dict.fromkeys(spec.covariates)), drop_first=True)
+    try:
+        if spec.method == "ipw":
+            return ipw(d, x, spec.estimand, spec.link)
+        if spec.method == "ebal":
+            return entropy(d, x, spec.estimand, spec.moments, names)
+        return cbps(d, x, spec.estimand, names)
+    except (DesignError, EstimationError) as error:
+        raise type(error)(
+            f"weights of cohort {g:g} ({d.sum()} treated firms, {(~d).sum()} controls; each cohort has its own): {error}"
+        ) from None
+
+
+def _unmatched(of: Entrants, sets: pd.DataFrame) -> pd.DataFrame:
+    single = np.ones(len(of.firms), bool)
+    single[of.firms.index.get_indexer(sets["firm_id"].unique())] = False
+    code, reasons = pd.factorize(of.reason[single])
+    return pd.DataFrame(
+        {
+            "firm_id": of.firms.index[single],
+            "role": words(["control", "treated"], of.treated[single].astype(int)),
+            "reason": words(reasons, code),
+        }
+    )
 
 
 def _notes(spec: MatchSpec, outcome_levels: Sequence[str], outcome_growth: Sequence[str]) -> tuple[Note, ...]:
-    asked = list(dict.fromkeys([*spec.covariates, *spec.exact]))
-    on_level = [name for name in asked if name in outcome_levels]
-    on_growth = [name for name in asked if name in outcome_growth]
+    on_level = [name for name in spec.columns if name in outcome_levels]
+    on_growth = [name for name in spec.columns if name in outcome_growth]
     notes = []
     if on_level:
         text = (

@@ -13,7 +13,8 @@ from ..did.twfe import twfe
 from ..errors import DesignError, EstimationError, collected
 from ..matching.match import match
 from ..matching.matched import MatchedSample
-from ..study.specs import Outcome, Study
+from ..matching.panel import GROWTH, LEVEL, match_panel
+from ..study.specs import MatchSpec, Outcome, Study
 
 COLUMNS = [
     "row",
@@ -76,28 +77,23 @@ def _rows(panel: Panel, sample: MatchedSample, study: Study, outcome: Outcome) -
         yield "business_cluster", lambda: _business_cluster(panel, sample, study, outcome)
     if "other_programme" in panel.firms and panel.firms["other_programme"].any():
         yield "without_other_programmes", of(_without_other_programmes(panel))
-    levels = [c for c in (*study.match.covariates, *study.match.exact) if c.startswith("base_")]
+    levels = [c for c in study.match.columns if c.startswith(LEVEL)]
     if levels:
+        without = study.match.without(levels, instead=("ln_workers",))
         yield (
             "match_without_outcome_level",
-            lambda: at_reference(estimate(panel, match_controls(panel, study, drop=levels), study, outcome), year),
+            lambda: at_reference(estimate(panel, match_controls(panel, study, without), study, outcome), year),
         )
 
 
-def match_controls(panel: Panel, study: Study, drop: list[str] = ()) -> MatchedSample:
-    """The study's match on the firms of the panel; outcome levels and growth among its covariates are declared to it."""
-    history = {p: [c for c in panel.firms if c.startswith(p)] for p in ("base_", "growth_")}
-    kept = {
-        "covariates": tuple(c for c in study.match.covariates if c not in drop) or ("ln_workers",),
-        "exact": tuple(c for c in study.match.exact if c not in drop),
-    }
-    return match(
-        panel.firms,
-        study.match.model_copy(update=kept),
-        until=study.treatment.reference_year,
-        outcome_levels=history["base_"],
-        outcome_growth=history["growth_"],
-    )
+def match_controls(panel: Panel, study: Study, spec: MatchSpec | None = None) -> MatchedSample:
+    """The study's match (or another) on the firms of the panel; outcome levels and growth among its columns are declared to it."""
+    spec = spec or study.match
+    until = study.treatment.reference_year
+    if spec.by_cohort:
+        return match_panel(panel, spec, until=until, anticipation=study.did.anticipation)
+    history = {p: [c for c in panel.firms if c.startswith(p)] for p in (LEVEL, GROWTH)}
+    return match(panel.firms, spec, until=until, outcome_levels=history[LEVEL], outcome_growth=history[GROWTH])
 
 
 def _without_other_programmes(panel: Panel) -> Panel:

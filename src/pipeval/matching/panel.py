@@ -1,0 +1,193 @@
+"""Panel matching: each entry cohort apart, on what was known of its firms and their candidates the year before it entered."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from ..data.panel import NEVER, Panel
+from ..errors import DesignError, EstimationError, Note, collected, warn
+from ..study.specs import MatchSpec
+from .match import match
+from .matched import MatchedSample
+from .propensity import propensity
+
+LEVEL, GROWTH = "base_", "growth_"
+
+
+def match_panel(
+    panel: Panel,
+    spec: MatchSpec,
+    *,
+    until: float | None = None,
+    anticipation: int = 0,
+    lags: int = 2,
+) -> MatchedSample:
+    """The control group of each entry cohort, chosen with the calendar of that cohort (Imai, Kim and Wang 2023).
+
+    For cohort g, columns `base_<outcome>` hold the outcome in the year before entry, b = g − 1 − anticipation, and
+    `growth_<outcome>` its change over up to `lags` years until b; other columns are those of the firms. Candidates are
+    never-treated firms and, with `spec.window = W`, those that enter after g + W + anticipation. Without replacement a firm serves
+    one cohort only, the earliest choosing first.
+
+    Parameters
+    ----------
+    panel : Panel
+        Outcomes are read up to b only.
+    spec : MatchSpec
+        With `by_cohort: true`.
+    until : float, optional
+        Last cohort that is matched.
+    anticipation : int
+        Years before entry in which firms may already react, as in `DidSpec`.
+    lags : int
+        Years of growth.
+
+    Returns
+    -------
+    MatchedSample
+        `scores` are of one model for all cohorts, on the columns of `panel.firms`, so that one support can be drawn; pairs were chosen by
+        each cohort's own score. `unmatched` gives a treated firm its own cohort's reason, a control the reason of the last cohort that
+        might have taken it. A firm may be a control of one cohort and treated in a later one.
+
+    Raises
+    ------
+    DesignError
+        When `spec` is not by cohort, no cohort can be matched, or none has a year before entry.
+
+    Notes
+    -----
+    A cohort that cannot be matched is left out with a note that says why.
+    """
+    if not spec.by_cohort:
+        raise DesignError("match_panel matches each cohort apart: set match.by_cohort: true, or use match")
+    cohort = panel.firms["cohort"]
+    entered = np.unique(cohort[np.isfinite(cohort) & (cohort <= (np.inf if until is None else until))])
+    samples, notes, taken = [], [], pd.Index([])
+    for g in entered:
+        try:
+            with collected() as remarks:
+                values = _as_of(panel, spec, g, anticipation, lags)
+                one = match(values[~values.index.isin(taken)], spec, **_named(spec))
+        except (DesignError, EstimationError) as error:
+            text = "cohort {cohort} is not matched: {reason}"
+            notes.append(warn(Note("cohort_not_matched", text, {"cohort": f"{g:g}", "reason": str(error)})))
+            continue
+        notes += remarks
+        samples.append((g, one, values))
+        if not spec.replace:
+            used = one.sets.loc[one.sets["role"] == "control", "firm_id"]
+            reserve = one.backups["firm_id"] if one.backups is not None else []
+            taken = taken.union([*used, *reserve])
+    if not samples:
+        raise DesignError("no entry cohort could be matched: " + "; ".join(map(str, notes)))
+    distinct = {str(n): n for n in notes}
+    return _stacked(panel, spec, samples, tuple(warn(n) for n in distinct.values()))
+
+
+def cohort_values(sample: MatchedSample, firms: pd.DataFrame) -> tuple[pd.DataFrame, pd.Series]:
+    """The firms of a match by cohort as a table on which balance can be judged, and their weights.
+
+    One row a cohort and firm at risk in it, index `<cohort>|<firm_id>`: `cohort` (infinite for a control, though it may enter later), the columns
+    as known the year before entry, every other column of `firms`.
+    """
+    values = sample.values
+    g, ids = (values.index.get_level_values(k) for k in (0, 1))
+    label = pd.Index([f"{c:g}|{i}" for c, i in zip(g, ids, strict=True)], name="firm_id")
+    other = firms[[c for c in firms if c not in values]].reindex(ids)
+    weights = sample.weights
+    of = {key: label[k] for k, key in enumerate(zip(g, ids, strict=True))}
+    named = pd.Series(weights.to_numpy(), index=pd.Index([of[key] for key in weights.index], name="firm_id"))
+    return pd.concat([values.set_axis(label), other.set_axis(label)], axis=1), named
+
+
+def _named(spec: MatchSpec) -> dict[str, tuple[str, ...]]:
+    """Which columns are levels and changes of an outcome: `match` says what that costs."""
+    return {
+        "outcome_levels": tuple(c for c in spec.columns if c.startswith(LEVEL)),
+        "outcome_growth": tuple(c for c in spec.columns if c.startswith(GROWTH)),
+    }
+
+
+def _as_of(panel: Panel, spec: MatchSpec, g: float, anticipation: int, lags: int) -> pd.DataFrame:
+    """Cohort `g` and its candidates with their columns as of the year before entry; candidates' cohort is infinite."""
+    base = g - 1 - anticipation
+    before = panel.periods[panel.periods <= base]
+    if len(before) == 0:
+        raise DesignError(f"no year before entry is observed (needed: {base:g} or earlier)")
+    cohort = panel.firms["cohort"]
+    horizon = np.inf if spec.window is None else g + spec.window + anticipation
+    at_risk = (cohort == g) | (cohort == NEVER) | (cohort > horizon)
+    values = panel.firms[at_risk].copy()
+    last, first = before.max(), before[before >= before.max() - lags].min()
+    for name in spec.columns:
+        for prefix in (LEVEL, GROWTH):
+            outcome = name.removeprefix(prefix)
+            if name.startswith(prefix) and outcome in panel.outcomes:
+                wide = panel.wide(outcome).loc[values.index]
+                if prefix == GROWTH and first == last:
+                    raise DesignError(f"'{name}' needs two years up to {base:g}; only {last} is observed")
+                values[name] = wide[last] if prefix == LEVEL else wide[last] - wide[first]
+    values["cohort"] = np.where(cohort[at_risk] == g, g, NEVER)
+    return values
+
+
+def _stacked(
+    panel: Panel, spec: MatchSpec, samples: list[tuple[float, MatchedSample, pd.DataFrame]], notes: tuple[Note, ...]
+) -> MatchedSample:
+    """One sample of all cohorts; sets are numbered on."""
+    sets, backups, estimated, start = [], [], {}, 0
+    for _, one, _ in samples:
+        sets.append(one.sets.assign(set_id=one.sets["set_id"] + start))
+        if one.backups is not None:
+            backups.append(one.backups.assign(set_id=one.backups["set_id"] + start))
+        estimated |= one.estimated
+        start += int(one.sets["set_id"].max())
+    table = pd.concat(sets, ignore_index=True)
+    values = pd.concat({g: frame[["cohort", *spec.columns]] for g, _, frame in samples}, names=["at", "firm_id"])
+    spaces = {g: one.space for g, one, _ in samples if one.space is not None}
+    scores, coefficients = _pooled_score(panel, spec, [g for g, _, _ in samples])
+    return replace(
+        samples[0][1],
+        sets=table,
+        scores=scores,
+        propensity=coefficients,
+        unmatched=_unmatched(panel, samples, table),
+        caliper=max(one.caliper for _, one, _ in samples),
+        backups=pd.concat(backups, ignore_index=True) if backups else None,
+        space=pd.concat(spaces, names=["at", "firm_id"]) if spaces else None,
+        estimated=estimated,
+        values=values,
+        notes=notes,
+    )
+
+
+def _pooled_score(panel: Panel, spec: MatchSpec, cohorts: list[float]) -> tuple[pd.Series, pd.DataFrame]:
+    """One score for the firms of all cohorts matched and those that never enter, on what `panel.firms` holds."""
+    names = [c for c in dict.fromkeys(spec.covariates) if c in panel.firms]
+    firms = panel.firms[panel.firms["cohort"].isin([*cohorts, NEVER])]
+    firms = firms[firms[names].notna().all(axis=1)]
+    if not names:
+        return pd.Series(dtype=float, name="propensity_score"), pd.DataFrame(columns=["covariate", "estimate", "std_error"])
+    fit = propensity(np.isfinite(firms["cohort"].to_numpy()), firms[names], spec.link)
+    return fit.scores, fit.coefficients
+
+
+def _unmatched(panel: Panel, samples: list, sets: pd.DataFrame) -> pd.DataFrame:
+    cohort = panel.firms["cohort"]
+    matched = {role: set(sets.loc[sets["role"] == role, "firm_id"]) for role in ("treated", "control")}
+    found = pd.concat([one.unmatched for _, one, _ in samples], ignore_index=True)
+    found = found.drop_duplicates(["firm_id", "role"], keep="last")
+    served = found["firm_id"].isin(matched["control"]) & (found["role"] == "control")
+    also_treated = found["firm_id"].isin(matched["treated"]) & (found["role"] == "control")
+    own = found["firm_id"].isin(cohort.index[np.isfinite(cohort)]) & (found["role"] == "control")
+    found = found[~served & ~also_treated & ~own]
+    known = set(found["firm_id"]) | matched["treated"] | matched["control"]
+    rest = [i for i in cohort.index if i not in known]
+    last = max(g for g, _, _ in samples)
+    reason = np.where(cohort[rest] > last, "later_cohort", "cohort_not_matched")
+    left = pd.DataFrame({"firm_id": rest, "role": np.where(np.isfinite(cohort[rest]), "treated", "control"), "reason": reason})
+    return pd.concat([found, left], ignore_index=True).sort_values("firm_id", ignore_index=True)
