@@ -106,7 +106,8 @@ def test_the_reader_of_imports_sees_them_all():
 def test_matching_is_blind_to_outcomes():
     for path in (PACKAGE / "matching").glob("*.py"):
         assert imported(path) <= {"errors", "study", "data", "matching"}
-        if path.name != "pool.py":
+        # pool.py hands a panel on; panel.py reads the years before entry, and test_match_panel proves that it reads no other
+        if path.name not in ("pool.py", "panel.py"):
             assert ".outcomes" not in path.read_text(encoding="utf-8"), path.name
 
 

@@ -210,6 +210,7 @@ def test_texts_stay_texts(suffix, tmp_path):
     else:
         cells = [c.strip('"') for row in found.splitlines() for c in re.split(r"\t|,(?=\d)", row)]
         assert not [c for c in cells if c.startswith(("=", "+", "@", "-"))]
+        assert "'=1+1" in found.splitlines()[0]  # a heading too
         assert "'=cmd|" in found and "'@SUM(A1)" in found and "line break" in found
     assert "\x07" not in found
 

@@ -15,8 +15,14 @@ from scipy.optimize import linear_sum_assignment
 from pipeval.matching import assignment, full, optimal
 from pipeval.matching.full import full_sets
 from pipeval.matching.nearest import nearest_pairs
-from pipeval.matching.optimal import optimal_pairs
 from pipeval.matching.problem import Problem
+
+
+def optimal_pairs(problem: Problem, ratio: int = 1):
+    """The pairs as firms rather than as places among those who seek and serve."""
+    i, j, rank = optimal.optimal_pairs(problem, ratio)
+    return problem.seek[i], problem.serve[j], rank
+
 
 UNITS = Path(__file__).parent / "reference" / "matchit_units"
 

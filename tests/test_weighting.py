@@ -14,9 +14,9 @@ from pipeval.errors import DesignError, EstimationError, PipevalWarning, collect
 from pipeval.matching import propensity as propensity_module
 from pipeval.matching.design_matrix import expand
 from pipeval.matching.propensity import propensity
-from pipeval.matching.strata import coarsened, stratum_weights, subclasses
+from pipeval.matching.strata import coarsened, subclasses
 from pipeval.matching.support import on_support, support_note
-from pipeval.matching.weighting import cbps, effect_influence, entropy, ipw
+from pipeval.matching.weighting import cbps, entropy, ipw
 
 HERE = Path(__file__).parent / "reference"
 EXPECTED = json.loads((HERE / "weightit_units/expected.json").read_text(encoding="utf-8"))
@@ -45,6 +45,15 @@ OTHERS = {
     "ebal_atc_moments3": lambda d, x: entropy(d, x, "atc", moments=3),
 }
 EVERY = WEIGHTINGS | OTHERS
+
+
+def effect_influence(y, d, weights, derivative=None, influence=None):
+    """The weighted difference of means and each firm's influence on it, the estimation of the weights included if given."""
+    total = np.where(d, weights[d].sum(), weights[~d].sum())
+    one, zero = np.average(y[d], weights=weights[d]), np.average(y[~d], weights=weights[~d])
+    by_weight = np.where(d, y - one, zero - y) / total
+    psi = weights * by_weight
+    return one - zero, psi if derivative is None else psi + influence @ (derivative.T @ by_weight)
 
 
 def effect(found, y=Y, d=D):
@@ -337,6 +346,14 @@ def test_a_score_already_fitted_is_taken():
         np.testing.assert_allclose(given.influence @ given.derivative.T, own.influence @ own.derivative.T, atol=1e-8)
 
 
+def test_a_score_of_one_is_refused():
+    d, x, _ = small()
+    score = np.full(len(d), 0.4)
+    score[:3] = 0.0, 1.0, 1.0
+    with pytest.raises(EstimationError, match="0 or 1 for 3 firms"):
+        ipw(d, x, "ate", score=score)
+
+
 def test_redundant_moments_are_left_out():
     d, x, _ = small()
     twice = np.column_stack([x, x[:, 0] + 2 * x[:, 1], np.ones(len(d))])
@@ -440,12 +457,7 @@ SCORE = propensity(D, UNITS[COVARIATES]).scores.to_numpy()
 
 @pytest.mark.parametrize("case", STRATA)
 def test_strata_of_matchit(case):
-    estimand, cut = STRATA[case]
-    stratum = cut()
-    same_partition(stratum, codes(case))
-    w = stratum_weights(stratum, D, estimand).weights
-    assert ess(w[~D]) == pytest.approx(EXPECTED["matchit"][case]["ess_control"], rel=1e-8)
-    assert ess(w[D]) == pytest.approx(EXPECTED["matchit"][case]["ess_treated"], rel=1e-8)
+    same_partition(STRATA[case][1](), codes(case))
 
 
 def test_sturges_number_of_equal_bins_is_the_default():
@@ -514,34 +526,6 @@ def test_equal_scores_make_fewer_subclasses_and_say_so():
     with pytest.warns(PipevalWarning, match="fewer subclasses than the 4 asked for"):
         stratum = subclasses(score, treated, np.zeros(12, int), 4)
     assert stratum.tolist() == [0] * 6 + [1] * 6
-
-
-def test_weights_and_error_of_post_stratification_by_hand():
-    stratum = np.array([0, 0, 0, 1, 1, 1, 1, -1])
-    d = np.array([True, False, False, True, True, True, False, True])
-    y = np.array([4.0, 1.0, 2.0, 6.0, 7.0, 8.0, 3.0, 99.0])
-    att, atc, ate = (stratum_weights(stratum, d, estimand) for estimand in ("att", "atc", "ate"))
-    np.testing.assert_allclose(att.weights, [1, 0.5, 0.5, 1, 1, 1, 3, 0])
-    np.testing.assert_allclose(atc.weights, [2, 1, 1, 1 / 3, 1 / 3, 1 / 3, 1, 0])
-    np.testing.assert_allclose(ate.weights, [3, 1.5, 1.5, 4 / 3, 4 / 3, 4 / 3, 4, 0])
-    difference = np.array([4 - 1.5, 7 - 3.0])
-    theta, psi = effect_influence(y, d, *as_known(att))
-    assert theta == pytest.approx((difference @ [1, 3]) / 4)
-    # (y − ȳ₀ₛ − θ) / n₁ for the treated, −(n₁ₛ / n₀ₛ)(y − ȳ₀ₛ) / n₁ for controls
-    expected = np.array([2.5 - theta, 0.25, -0.25, 3 - theta, 4 - theta, 5 - theta, 0, 0]) / 4
-    np.testing.assert_allclose(psi, expected, atol=1e-12)
-    theta, psi = effect_influence(y, d, *as_known(atc))
-    assert theta == pytest.approx((difference @ [2, 1]) / 3)
-    expected = [0, 3 - theta - 0.5, 2 - theta, -1 / 3, 0, 1 / 3, 4 - theta, 0]
-    expected[1:3] = [4 - 1 - theta, 4 - 2 - theta]
-    np.testing.assert_allclose(psi, np.array(expected) / 3, atol=1e-12)
-    theta, psi = effect_influence(y, d, *as_known(ate))
-    assert theta == pytest.approx((difference @ [3, 4]) / 7)
-    between = np.r_[np.repeat(difference - theta, [3, 4]), 0.0]
-    within = np.array([0, 1.5 * 0.5, -1.5 * 0.5, 4 / 3 * -1, 0, 4 / 3, 0, 0])
-    np.testing.assert_allclose(psi, (between + within) / 7, atol=1e-12)
-    with pytest.raises(DesignError, match="every stratum must hold"):
-        stratum_weights(np.zeros(3, int), np.ones(3, bool))
 
 
 # ---- common support

@@ -22,21 +22,27 @@ from .data.measures import measures
 from .data.queries import settle_queries
 from .data.treatment import build_panel, rules
 from .did.aggregate import aggregate
+from .did.designs import default_designs, design_table
 from .did.detectable import detectable_table
 from .did.estimate import as_share, at_reference, balance_of, by_period, estimate
 from .did.inference import holm, pretrend_test
 from .did.trends import trends_table
 from .errors import DesignError, EstimationError, Note, collected, warn
-from .matching.balance import match_summary, overlap_table
+from .matching.balance import balance_table, match_summary, overlap_table
+from .matching.match_map import distance_table, match_map
+from .matching.orthogonality import orthogonality_table
+from .matching.panel import cohort_values
 from .matching.pool import comparable, pool_table
 from .monitoring.budget import budget_table, disbursement_path
 from .monitoring.outputs import outputs_table
 from .robustness.checks import design_checks
+from .robustness.fragility import fragility_summary, study_fragility
 from .robustness.grid import match_controls, robustness_grid, two_way_table
+from .robustness.sensitivity import benchmark_table, hidden_bias_table
 from .study.calendar import due_dates
 from .study.lint import lint
 from .study.logframe import LogFrame, read_logframe
-from .study.specs import Study
+from .study.specs import PAIRS, Study
 from .verdicts.attainment import Inputs
 from .verdicts.judge import aggregator_strip, attained, verdict_table
 from .verdicts.net import net_counts
@@ -143,13 +149,19 @@ def control_group(data: Stage, start: Stage, study: Study):
         for n in names
     ]
     treated = np.isfinite(panel.firms["cohort"]).reindex(sample.scores.index)
+    judged = (panel.firms, sample) if sample.values is None else cohort_values(sample, panel.firms)
+    pairs = study.match.method in (*PAIRS, "full")
     tables = {
         "pool": pool_table(panel, everyone.firms),
         "match_summary": match_summary(sample),
         "unmatched": sample.unmatched.groupby(["role", "reason"], as_index=False).size().rename(columns={"size": "n"}),
         "propensity": sample.propensity,
         "balance": pd.concat(balance, ignore_index=True),
-        "overlap": overlap_table(sample.scores, treated, sample.weights),
+        "balance_terms": balance_table(*judged, columns, squares=True, interactions=True),
+        "orthogonality": orthogonality_table(*judged, columns),
+        "pair_distances": distance_table(sample).query("n_pairs > 0"),
+        "match_map": match_map(sample, panel.firms, [c for c in columns if c in panel.firms]) if pairs else pd.DataFrame(),
+        "overlap": overlap_table(sample.scores, treated, sample.weights) if len(sample.scores) else pd.DataFrame(),
     }
     return {"panel": panel, "sample": sample}, tables
 
@@ -157,7 +169,8 @@ def control_group(data: Stage, start: Stage, study: Study):
 @_stage
 def detectable(data: Stage, start: Stage, group: Stage, study: Study):
     """What the sample can detect, from the years before the programme: said before any effect is looked at."""
-    return {}, {"power": detectable_table(group["panel"], group["sample"], study)}
+    designs = design_table(group["panel"], default_designs(study), study)
+    return {}, {"power": detectable_table(group["panel"], group["sample"], study), "designs": designs}
 
 
 @_stage
@@ -319,10 +332,15 @@ def robustness(data: Stage, start: Stage, group: Stage, found: Stage, study: Stu
     judged = [i.effect for i in data["logframe"].indicators if i.effect in found["cells"]]
     primary = _primary_outcomes(data["logframe"], study)
     cells = {key: found["cells"][key] for key in dict.fromkeys([*primary, *judged])}
+    fragile = {o.id: study_fragility(panel, sample, study, o) for o in study.outcomes if o.id in primary}
     tables = {
         "design_checks": design_checks(start["everyone"], panel, sample, study, cells, group["balance"]),
         "robustness": robustness_grid(panel, sample, study, primary),
         "twfe": two_way_table(panel, study, primary),
+        "hidden_bias": hidden_bias_table(panel, sample, study, primary),
+        "benchmarks": benchmark_table(panel, sample, study, primary),
+        "fragility": _stacked(fragile),
+        "fragility_summary": _stacked({k: fragility_summary(t) for k, t in fragile.items()}),
     }
     return {}, tables
 

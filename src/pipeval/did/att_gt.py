@@ -49,9 +49,9 @@ def att_gt(
     spec : DidSpec
         Method, covariates, comparison, base period, anticipation, clusters, level.
     weights : MatchedSample or Series, optional
-        A matched sample: its weights by cohort, so that a cohort is compared with its own partners only, its clusters, and what
-        its making adds to the uncertainty (`did.matched.adjustment`). Or a Series by `firm_id`: sampling weights taken as known. Firms without a
-        weight enter no cell.
+        A matched sample: its weights by cohort, so that a cohort is compared with its own partners only, its clusters, and
+        what its making adds to the uncertainty (`did.matched.adjustment`). Or a Series by `firm_id`: sampling weights taken as
+        known. Firms without a weight enter no cell.
     clusters : Series, optional
         Cluster by `firm_id`; by default those of the matched sample, else what `spec.cluster` says.
 

@@ -10,6 +10,7 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
+from scipy.special import logit
 
 from ..data.panel import Panel
 from ..errors import DesignError
@@ -26,6 +27,7 @@ from .matched import joined_clusters
 from .poisson import poisson_att
 
 Design = Literal["common_support", "matched", "matched_adjusted"]
+SCORE = "matched_score"
 OWN = ("firm_id", "set_id")
 """Clusters that a matched sample knows by itself."""
 
@@ -39,8 +41,8 @@ def common_support(panel: Panel, scores: pd.Series) -> Panel:
     known = score.notna().to_numpy()
     if not known.any():
         raise DesignError(
-            "the headline on the common support needs a propensity score and none could be fitted; match without the covariate that "
-            "tells the arms apart, or set headline: matched"
+            "the headline on the common support needs a propensity score and none could be fitted; match without the covariate "
+            "that tells the arms apart, or set headline: matched"
         )
     treated = np.isfinite(panel.firms["cohort"])
     found = on_support(score[known].to_numpy(), treated[known].to_numpy(), "minmax")
@@ -80,22 +82,33 @@ def estimate(
     """The effect in every cohort and year of one outcome (`att_gt`), or in every year when it is a Poisson outcome.
 
     On the common support the firms are those of the pool with overlapping scores, and covariates enter the estimator as
-    `spec` says; a study that adjusts for nothing compares the whole pool. `matched` compares each cohort with its own partners by
-    a difference of weighted means: the match has used the covariates. `matched_adjusted` besides takes out by regression
-    what the match left (Abadie and Imbens 2011). Clusters are those of the matched sample, joined with those that `spec` names.
+    `spec` says; a study that adjusts for nothing compares the whole pool. `matched` compares each cohort with its own partners
+    by a difference of weighted means: the match has used the covariates. `matched_adjusted` besides takes out by regression
+    what the match left of the score (Abadie and Imbens 2011). Clusters are those of the matched sample, joined with those that
+    `spec` names.
     """
     spec = spec or study.did
     design = design or study.headline
     matched = design != "common_support"
     firms = population(panel if matched else compared(panel, sample, study), outcome)
-    used = () if design == "matched" else tuple(c for c in spec.covariates if c not in outcome.among)
-    method = "reg" if design == "matched_adjusted" else spec.method
-    spec = spec.model_copy(update={"covariates": used, "method": method})
+    used = () if matched else tuple(c for c in spec.covariates if c not in outcome.among)
+    spec = spec.model_copy(update={"covariates": used})
+    if design == "matched_adjusted":
+        firms, spec = _with_score(firms, sample), spec.model_copy(update={"covariates": (SCORE,), "method": "reg"})
     weights = sample if matched else None
     clusters = joined_clusters(sample, cluster_labels(panel.firms, spec.cluster)) if matched and spec.cluster not in OWN else None
     if outcome.scale == "poisson":
         return poisson_att(firms, outcome.id, spec, weights=weights, clusters=clusters, by="period")
     return att_gt(firms, outcome.id, spec, weights=weights, clusters=clusters)
+
+
+def _with_score(panel: Panel, sample: MatchedSample) -> Panel:
+    """The firms in sets, with the linear predictor of their score as a covariate."""
+    if sample.scores.empty:
+        raise DesignError("the match has no propensity score to adjust for")
+    inside = panel.firms.index.intersection(sample.sets["firm_id"].unique())
+    kept = panel.keep(inside, stage="matched", reason="not_matched")
+    return Panel(kept.firms.assign(**{SCORE: logit(sample.scores.reindex(kept.firms.index))}), kept.outcomes, kept.ledger)
 
 
 def adjusted_weights(panel: Panel, sample: MatchedSample, study: Study) -> pd.Series | None:

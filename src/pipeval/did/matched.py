@@ -21,7 +21,7 @@ from ..matching.problem import Problem
 from ..study.specs import STRATA, DidSpec
 
 PEERS = 8
-"""How many nearest firms of the serving arm tell what a firm is expected to do, for the variance after matching with replacement."""
+"""How many nearest firms of the serving arm tell what a firm would do, for the variance after matching with replacement."""
 
 Adjust = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 """From influence (n, rows), weights (n,), treated (n,) of the firms of one cohort's rows to the influence put right."""
@@ -39,8 +39,8 @@ def refuse_unfit(sample: MatchedSample, spec: DidSpec) -> None:
     enters_later = bool((sample.sets["role"] == "control").any() and sample.spec.window is not None)
     if enters_later and spec.comparison == "never_treated":
         raise DesignError(
-            "the match took controls that enter later (match.window), which comparison: never_treated would throw out of their sets; "
-            "use comparison: not_yet_treated, or leave out match.window"
+            "the match took controls that enter later (match.window), which comparison: never_treated would throw out of their "
+            "sets; use comparison: not_yet_treated, or leave out match.window"
         )
     if spec.covariates and spec.method != "reg" and (sample.estimated or sample.spec.replace):
         raise DesignError(

@@ -235,7 +235,8 @@ def _ecdf_distance(x: np.ndarray, ordered: np.ndarray, pair: Arms) -> tuple[floa
         return np.nan, np.nan
     ends = np.r_[ordered[1:] != ordered[:-1], True]  # after the last firm of each value
     if pair.plain is not None:  # counts do, without looking weights up
-        treated = np.cumsum(np.bincount(np.searchsorted(ordered, x[pair.treated.place]), minlength=len(ordered)))[ends]
+        places = np.searchsorted(ordered, np.sort(x[pair.treated.place]))  # sorted: neighbours are looked up together
+        treated = np.cumsum(np.bincount(places, minlength=len(ordered)))[ends]
         distance = treated * (1 / n1 + 1 / n0)
         distance -= (np.flatnonzero(ends) + 1) / n0
     else:
@@ -248,6 +249,7 @@ def _steps(x: np.ndarray, ordered: np.ndarray, step: np.ndarray) -> np.ndarray:
     """By place in `ordered`: the step of the firms there; of equal values it stands at the first, or firm by firm."""
     moving = np.flatnonzero(step)
     if 4 * len(moving) < len(ordered):  # looking a few up is quicker than ordering all
+        moving = moving[np.argsort(x[moving])]
         return np.bincount(np.searchsorted(ordered, x[moving]), weights=step[moving], minlength=len(ordered))
     return step[np.argsort(x)[: len(ordered)]]
 

@@ -93,9 +93,7 @@ def problem(of: Entrants) -> tuple[Problem, float]:
         width = spec.caliper if spec.caliper_unit == "raw" else float(spec.caliper * axis.std(ddof=1))
     calipers = [(axis, width)] if spec.caliper is not None else []
     given = {"probability": of.score, "linear_predictor": of.linear}
-    calipers += [
-        (given[name][used] if name in given else numbers(pool[name]), float(wide)) for name, wide in spec.calipers.items()
-    ]
+    calipers += [(given[name][used] if name in given else numbers(pool[name]), float(wide)) for name, wide in spec.calipers.items()]
     if spec.distance in COVARIATE_DISTANCES:
         x = expand(pool, list(dict.fromkeys(spec.distance_covariates or spec.covariates)))[0]
         points = whiten(x, spec.distance, of.treated[used])
@@ -147,7 +145,7 @@ def _proved(firms: pd.DataFrame, spec: MatchSpec) -> tuple[pd.DataFrame, np.ndar
     as_number = [*spec.calipers, *([spec.distance_column] if spec.distance_column else [])]
     words = [name for name in as_number if name not in _SCORE_COLUMNS and not is_numeric(firms[name])]
     if words:
-        raise DesignError(f"a caliper and a distance need numbers; {', '.join(words)} hold words. Match them with match.exact instead")
+        raise DesignError(f"a caliper and a distance need numbers; {', '.join(words)} hold words. Name them in match.exact instead")
     order = np.arange(len(firms)) if firms.index.is_monotonic_increasing else np.asarray(firms.index.argsort())
     return firms[list(dict.fromkeys(["cohort", *asked]))].iloc[order], order
 
@@ -215,11 +213,6 @@ def _on_support(of: Entrants) -> Entrants:
     found = on_support(of.score[of.used], d, of.spec.support, of.spec.estimand)
     of.reason[of.used[~found.kept]] = "off_support"
     kept = of.used[found.kept]
-    if not of.treated[kept].any() or of.treated[kept].all():
-        raise DesignError(
-            f"match.support: {of.spec.support} leaves {of.treated[kept].sum()} treated firms and {(~of.treated[kept]).sum()} controls: "
-            "the arms hardly overlap. Use fewer covariates, or look for one that tells the arms apart"
-        )
     before, after = (int(d.sum()), int((~d).sum())), (int(of.treated[kept].sum()), int((~of.treated[kept]).sum()))
     note = support_note(before, after, of.spec.support, of.spec.estimand)
     return replace(of, used=kept, notes=of.notes if note is None else (*of.notes, warn(note)))

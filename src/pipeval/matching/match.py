@@ -6,14 +6,15 @@ whatever the method, the same steps in the same order and the same result.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from ..errors import DesignError, EstimationError, Note, warn
-from ..study.specs import PAIRS, STRATA, WEIGHTING, MatchSpec
+from ..study.specs import STRATA, WEIGHTING, MatchSpec
 from .design_matrix import expand
 from .entrance import Entrants, cells, entrants, problem
 from .full import full_sets
@@ -25,6 +26,7 @@ from .problem import Pairs, Problem
 from .strata import coarsened, subclasses
 from .weighting import Weighting, cbps, entropy, ipw
 
+
 class _Found(NamedTuple):
     """What a method found; arrays hold one entry a firm and set, `place` its position among the firms."""
 
@@ -32,7 +34,8 @@ class _Found(NamedTuple):
     caliper: float = np.inf
     backups: pd.DataFrame | None = None
     space: pd.DataFrame | None = None
-    estimated: dict[float, Estimated] = {}
+    estimated: Mapping[float, Estimated] = MappingProxyType({})
+    notes: tuple[Note, ...] = ()
 
 
 def match(
@@ -103,14 +106,14 @@ def match(
         backups=found.backups,
         space=found.space,
         estimated=found.estimated,
-        notes=(*notes, *of.notes),
+        notes=(*notes, *of.notes, *found.notes),
     )
 
 
 def _partnered(of: Entrants) -> _Found:
     """Pairs and full matching: sets of one firm that seeks and those that serve it, or the reverse."""
     spec = of.spec
-    seek, serve = of.arms
+    seek, _ = of.arms
     posed, width = problem(of)
     if spec.method == "full":
         return _Found(_full_table(of, posed), width)
@@ -141,8 +144,7 @@ _WORDS = {
 def _pairs(of: Entrants, posed: Problem, turn: np.ndarray) -> Pairs:
     spec = of.spec
     if spec.method == "optimal":
-        i, j, rank = optimal_pairs(posed, spec.ratio)
-        return np.searchsorted(posed.seek, i), np.searchsorted(posed.serve, j), rank
+        return optimal_pairs(posed, spec.ratio)
     quota = np.full(len(posed.seek), spec.ratio)
     if spec.ratio_range is not None:
         value = of.axis[of.used]
@@ -154,7 +156,7 @@ def _pairs(of: Entrants, posed: Problem, turn: np.ndarray) -> Pairs:
 
 def _turn(of: Entrants, seek: np.ndarray) -> np.ndarray:
     """The order in which those who seek choose, as places in `seek`."""
-    if of.spec.method != "nearest" or of.spec.replace and of.spec.reuse is None or of.spec.order == "closest":
+    if of.spec.method != "nearest" or (of.spec.replace and of.spec.reuse is None) or of.spec.order == "closest":
         return np.arange(len(seek))
     if of.spec.order == "random":
         return np.random.default_rng(of.spec.seed).permutation(len(seek))
@@ -211,7 +213,7 @@ def _full_table(of: Entrants, posed: Problem) -> pd.DataFrame:
     single = np.flatnonzero(number[posed.seek] < 0)
     of.reason[of.used[posed.seek[single]]] = why_single(posed, single)[single]
     if (number < 0).all():
-        raise DesignError("no firm has a partner inside its exact cell and calipers; drop a variable from match.exact or widen them")
+        raise DesignError("no firm has a partner inside its exact cell and calipers; drop one from match.exact or widen them")
     inside = np.flatnonzero(number >= 0)
     number = number[inside]
     is_seek = np.isin(inside, posed.seek)
@@ -254,7 +256,7 @@ def _stratified(of: Entrants) -> _Found:
 def _weighted(of: Entrants) -> _Found:
     """Weightings: one set a cohort, fitted on its treated firms and all controls."""
     cohort = of.firms["cohort"].to_numpy(float)
-    tables, estimated = [], {}
+    tables, estimated, notes = [], {}, ()
     for number, g in enumerate(np.unique(cohort[of.used][of.treated[of.used]])):
         place = of.used[(cohort[of.used] == g) | ~of.treated[of.used]]
         found = _weigh(of, place, g)
@@ -263,7 +265,8 @@ def _weighted(of: Entrants) -> _Found:
         columns = {"set_id": number + 1, "cohort": g, "firm_id": ids, "role": words(["treated", "control"], rank), "rank": rank}
         tables.append(pd.DataFrame(columns | {"distance": np.nan, "weight": found.weights}).sort_values("rank", kind="stable"))
         estimated[float(g)] = Estimated(ids, found.derivative, found.influence)
-    return _Found(pd.concat(tables, ignore_index=True), estimated=estimated)
+        notes += found.notes
+    return _Found(pd.concat(tables, ignore_index=True), estimated=estimated, notes=notes)
 
 
 def _weigh(of: Entrants, place: np.ndarray, g: float) -> Weighting:
@@ -271,7 +274,7 @@ def _weigh(of: Entrants, place: np.ndarray, g: float) -> Weighting:
     x, names, _ = expand(of.firms.iloc[place], list(dict.fromkeys(spec.covariates)), drop_first=True)
     try:
         if spec.method == "ipw":
-            return ipw(d, x, spec.estimand, spec.link)
+            return ipw(d, x, spec.estimand, spec.link, names=names)
         if spec.method == "ebal":
             return entropy(d, x, spec.estimand, spec.moments, names)
         return cbps(d, x, spec.estimand, names)

@@ -61,10 +61,10 @@ class MatchedSample:
     Attributes
     ----------
     sets : DataFrame
-        One row a firm, set and cohort: `set_id` (1, 2, … in the order of the first firm), `cohort` (for which the row counts: that of the set's
-        treated firms), `firm_id`, `role` (treated, control), `rank` (0 the firm that sought partners, 1 the first found; in strata
-        and weightings 0 treated, 1 control), `distance` to the partner (NaN for the firm that sought, and where there are no
-        pairs), `weight` (see `weights`).
+        One row a firm, set and cohort: `set_id` (1, 2, … in the order of the first firm), `cohort` (for which the row counts:
+        that of the set's treated firms), `firm_id`, `role` (treated, control), `rank` (0 the firm that sought partners, 1 the
+        first found; in strata and weightings 0 treated, 1 control), `distance` to the partner (NaN for the firm that sought, and
+        where there are no pairs), `weight` (see `weights`).
     scores : Series
         By firm of both arms with no covariate missing: the propensity score, a probability. Empty where none could be fitted
         and none was needed.
@@ -80,13 +80,13 @@ class MatchedSample:
     backups : DataFrame
         Ranked reserve controls, columns as `sets`, role `backup`, weight 0.
     space : DataFrame or None
-        After matching with replacement: by firm in a set, the exact `cell` it stands in and its place `x1, x2, …`, in which distances are
-        Euclidean.
+        After matching with replacement: by firm in a set, the exact `cell` it stands in and its place `x1, x2, …`, in which
+        distances are Euclidean.
     estimated : mapping
         By cohort, for strata and weightings: what the estimation of the weights adds to a sampling error.
     values : DataFrame or None
-        After matching by cohort: by (cohort, firm at risk in it) its `cohort` (infinite for a candidate) and the columns matched on, as known the
-        year before entry.
+        After matching by cohort: by (cohort, firm at risk in it) its `cohort` (infinite for a candidate) and the columns matched
+        on, as known the year before entry.
     notes : tuple of Note
         What needs reading.
     """
@@ -107,8 +107,8 @@ class MatchedSample:
     def weights(self) -> pd.Series:
         """By `cohort, firm_id`: a firm's weights summed over the sets of that cohort; the only definition of a weight.
 
-        For the ATT a treated firm weighs 1 and the controls of a set sum to its treated firms; for the ATC the other way round; for the ATE each
-        arm of a set sums to the firms of both. Weightings are scaled alike.
+        For the ATT a treated firm weighs 1 and the controls of a set sum to its treated firms; for the ATC the other way round;
+        for the ATE each arm of a set sums to the firms of both. Weightings are scaled alike.
         """
         return self.sets.groupby(["cohort", "firm_id"])["weight"].sum()
 

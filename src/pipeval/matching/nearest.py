@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from .line import Line
+from .nearest_line import OnLine, closest_without_replacement, nearest_with_replacement, nearest_without_replacement
 from .neighbours import Neighbours
 from .problem import Pairs, Problem
 
@@ -55,9 +55,9 @@ def nearest_pairs(problem: Problem, turn: np.ndarray, quota: np.ndarray, *, orde
         asked = np.zeros_like(quota)
         asked[turn] = quota[turn]
         return nearest_with_replacement(problem.line(), asked) if problem.scalar else _all_nearest(problem, asked)
-    if problem.scalar and reuse == 1 and order != "closest":
-        return nearest_without_replacement(problem.line(), turn, quota)
-    pool = _OnLine(problem.line(), reuse) if problem.scalar else _InSpace(problem, reuse)
+    if problem.scalar and reuse == 1:
+        return (closest_without_replacement if order == "closest" else nearest_without_replacement)(problem.line(), turn, quota)
+    pool = OnLine(problem.line(), reuse) if problem.scalar else _InSpace(problem, reuse)
     return (_closest if order == "closest" else _in_turn)(pool, turn, quota, reuse)
 
 
@@ -114,100 +114,6 @@ def backup_pairs(problem: Problem, pairs: Pairs, turn: np.ndarray, n: int) -> Pa
     rest = replace(problem, serve=problem.serve[free])
     i, j, rank = nearest_pairs(rest, turn, np.full(len(problem.seek), n), order="data", reuse=1)
     return i, free[j], rank
-
-
-def nearest_without_replacement(on: Line, turn: np.ndarray, quota: np.ndarray | int = 1) -> Pairs:
-    """Pairs on a line in which a firm serves once.
-
-    A place that is used is skipped for ever by following pointers to the next that is not, with path splitting
-    (Tarjan and van Leeuwen 1984): O(n log n) in all, however poor the overlap.
-    """
-    quota = np.broadcast_to(quota, len(on.t))
-    found: tuple[list, list, list] = ([], [], [])
-    lower: dict[int, int] = {}  # used place -> a place below it, used or not
-    upper: dict[int, int] = {}
-    waiting = np.asarray(turn, int)
-    for rank in range(1, int(quota.max(initial=0)) + 1):
-        waiting = waiting[quota[waiting] >= rank]
-        i, j = _round(on, waiting, lower, upper)
-        for store, items in zip(found, (i, j, [rank] * len(i)), strict=True):
-            store += items
-        waiting = np.array(i, int)  # a firm that found none finds none later: the pool only shrinks
-    return tuple(np.array(column, dtype=int) for column in found)
-
-
-def _round(on: Line, turn: np.ndarray, lower: dict[int, int], upper: dict[int, int]) -> tuple[list, list]:
-    """One partner each, in turn; one flat loop, because it runs once a firm."""
-    c, control, width, runs = memoryview(on.c), memoryview(on.control), on.width, on.runs()
-    start = memoryview(runs[0]) if runs else None
-    below, above, taken, given, nobody = lower.get, upper.get, [], [], float("inf")
-    columns = (turn, on.t[turn], on.left[turn], on.first[turn], on.last[turn])
-    for i, t, left, first, last in zip(*map(np.ndarray.tolist, columns), strict=True):
-        right = left + 1
-        here, there = left, below(left)
-        while there is not None:
-            left, further = there, below(there)
-            if further is not None:
-                lower[here] = further
-            here, there = there, further
-        here, there = right, above(right)
-        while there is not None:
-            right, further = there, above(there)
-            if further is not None:
-                upper[here] = further
-            here, there = there, further
-        near_left = t - c[left] if left >= first else nobody
-        near_right = c[right] - t if right < last else nobody
-        if (near_left > width and near_right > width) or near_left == near_right == nobody:
-            continue
-        if near_left <= near_right and start is not None and start[left] != left:
-            left = _skip(upper, start[left])  # of equal values the first that is free
-        leftward = near_left < near_right or (near_left == near_right and control[left] < control[right])
-        place = left if leftward else right
-        lower[place], upper[place] = place - 1, place + 1
-        taken.append(i)
-        given.append(control[place])
-    return taken, given
-
-
-def _skip(pointer: dict[int, int], place: int) -> int:
-    """The first place from here on that is not used."""
-    there = pointer.get(place)
-    while there is not None:
-        further = pointer.get(there)
-        if further is not None:
-            pointer[place] = further
-        place, there = there, further
-    return place
-
-
-def nearest_with_replacement(on: Line, quota: np.ndarray | int = 1) -> Pairs:
-    """Pairs on a line in which a firm may serve many: each takes its nearest, ties by `firm_id`.
-
-    Two streams, each ascending in distance and then position, are merged: the places to the right, and those to the left run by
-    run of equal values.
-    """
-    quota = np.broadcast_to(quota, len(on.t))
-    runs = on.runs() or (np.arange(len(on.c)), np.arange(1, len(on.c) + 1))
-    start, end = (np.append(side, 0) for side in runs)
-    i = np.flatnonzero((quota > 0) & (on.first < on.last))
-    left, right = np.where(on.left[i] >= on.first[i], start[on.left[i]], -1), on.left[i] + 1
-    found: list[Pairs] = []
-    for rank in range(1, int(quota.max(initial=0)) + 1):
-        t, low, high = on.t[i], on.first[i], on.last[i]
-        near_left = np.where(left >= low, t - on.c[left], np.inf)
-        ahead = np.minimum(right, len(on.c) - 1)
-        near_right = np.where(right < high, on.c[ahead] - t, np.inf)
-        best = np.minimum(near_left, near_right)
-        leftward = (near_left < near_right) | ((near_left == near_right) & (on.control[left] < on.control[ahead]))
-        fine = (best <= on.width) & np.isfinite(best)
-        found.append((i[fine], on.control[np.where(leftward, left, ahead)][fine], np.full(fine.sum(), rank)))
-        inside = left + 1 < end[left]
-        onward = np.where(inside, left + 1, np.where(start[left] > low, start[start[left] - 1], -1))
-        left, right = np.where(leftward, onward, left), np.where(leftward, right, right + 1)
-        fine &= quota[i] > rank
-        i, left, right = i[fine], left[fine], right[fine]
-    return tuple(np.concatenate(column) for column in zip(*found, strict=True)) if found else (np.zeros(0, int),) * 3
 
 
 def _all_nearest(problem: Problem, quota: np.ndarray) -> Pairs:
@@ -277,53 +183,6 @@ def _closest(pool: _Pool, turn: np.ndarray, quota: np.ndarray, reuse: float) -> 
 def _own(turn: np.ndarray, reuse: float) -> dict[int, Collection[int]]:
     """By firm: the keys of its partners; nobody needs to know them where a firm serves once."""
     return dict.fromkeys(turn.tolist(), ()) if reuse == 1 else {i: set() for i in turn.tolist()}
-
-
-class _OnLine:
-    """Firms on a line that can still serve; keys are places."""
-
-    def __init__(self, on: Line, reuse: float):
-        self.c, self.control, self.width = memoryview(on.c), memoryview(on.control), on.width
-        runs = on.runs()
-        self.start = memoryview(runs[0]) if runs else range(len(on.c))
-        self.seeker = [column.tolist() for column in (on.t, on.left, on.first, on.last)]
-        self.left: dict[int, float] = {}
-        self.reuse = reuse
-        self.lower: dict[int, int] = {}
-        self.upper: dict[int, int] = {}
-
-    def expect(self, rows: np.ndarray) -> None:
-        pass
-
-    def best(self, i: int, own: Collection[int]) -> tuple[float, int, int] | None:
-        t, here, first, last = (column[i] for column in self.seeker)
-        left, right = self._leftward(here, first, own), _skip(self.upper, here + 1)
-        while right in own:
-            right = _skip(self.upper, right + 1)
-        sides = [(t - self.c[left], self.control[left], left)] if left >= first else []
-        sides += [(self.c[right] - t, self.control[right], right)] if right < last else []
-        best = min(sides, default=None)
-        return None if best is None or best[0] > self.width else best
-
-    def _leftward(self, place: int, first: int, own: Collection[int]) -> int:
-        """The first free place of the nearest run that has one, from `place` downwards; below `first` when there is none."""
-        place = _skip(self.lower, place)
-        while place >= first:
-            head = _skip(self.upper, self.start[place])
-            while head in own:
-                head = _skip(self.upper, head + 1)
-            if head <= place:
-                return head
-            place = _skip(self.lower, self.start[place] - 1)
-        return place
-
-    def take(self, key: int) -> None:
-        self.left[key] = self.left.get(key, self.reuse) - 1
-        if self.left[key] <= 0:
-            self.lower[key], self.upper[key] = key - 1, key + 1
-
-    def free(self, key: int) -> bool:
-        return key not in self.lower
 
 
 class _InSpace:

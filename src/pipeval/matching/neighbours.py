@@ -88,7 +88,7 @@ class Neighbours:
         rest = rest[np.lexsort(key[rest].T)]
         for rows in np.split(rest, np.flatnonzero(np.diff(key[rest], axis=0).any(axis=1)) + 1):
             if len(rows):
-                self._grow(search, rows[_close_together(self.problem.points[search.i[rows]])], tuple(key[rows[0]].tolist()))
+                self._grow(search, rows[_close_together(self.problem.points[search.i[rows]])], tuple(key[rows[0]].tolist()), k + 1)
         part, distance, node = search.sorted()
         if len(row) == len(i):
             return part, distance, node, search.complete
@@ -146,10 +146,13 @@ class Neighbours:
             distance = self.problem.distance(seeker[fine], server[fine])
             search.keep(some, at[fine], distance, node[fine], np.ones(len(some), bool))
 
-    def _grow(self, search: _Search, rows: np.ndarray, key: tuple[int, int, int]) -> None:
-        """The nearest nodes of `rows`, all of one tree."""
-        ask = search.k + 1
+    def _grow(self, search: _Search, rows: np.ndarray, key: tuple[int, int, int], ask: int) -> None:
+        """The nearest nodes of `rows`, all of one tree, which is asked for `ask` nodes a row, then for twice as many, and so on."""
         while len(rows):
+            if len(rows) > 1 and len(rows) * ask > 2 * _CHUNK:
+                for half in np.array_split(rows, 2):
+                    self._grow(search, half, key, ask)
+                return
             few = search.size[rows] <= max(_FEW, _EASY * ask)
             self._look(search, rows[few])
             rows = rows[~few]

@@ -41,12 +41,12 @@ def optimal_pairs(problem: Problem, ratio: int = 1) -> tuple[np.ndarray, np.ndar
 
     Examples
     --------
-    Greedy in the order of ids would pair 0 with 2 and leave 1 a distance of 3; the best total is 1 + 1.
+    Greedy in the order of ids pairs 0 with 2, at 1, and leaves 1 a partner at 2; the best total is 1 + 0.
 
     >>> points = np.array([[0.0], [1.0], [1.0], [-1.0], [3.0]])
     >>> problem = Problem(np.array([0, 1]), np.array([2, 3, 4]), points, np.zeros(5, int))
     >>> [column.tolist() for column in optimal_pairs(problem)]
-    [[0, 1], [3, 2], [1, 1]]
+    [[0, 1], [1, 0], [1, 1]]
     """
     if not problem.scalar:
         return _ranked(problem, *assigned(problem, ratio))
@@ -69,7 +69,7 @@ def _ranked(problem: Problem, i: np.ndarray, j: np.ndarray) -> tuple[np.ndarray,
     i, j = i[order], j[order]
     start = np.flatnonzero(np.r_[True, np.diff(i) != 0]) if len(i) else np.zeros(0, int)
     rank = np.arange(len(i)) - np.repeat(start, np.diff(np.r_[start, len(i)])) + 1
-    return i, j, rank
+    return np.searchsorted(problem.seek, i), np.searchsorted(problem.serve, j), rank
 
 
 def _on_line(on: Line, ratio: int) -> tuple[np.ndarray, np.ndarray]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +9,7 @@ import pandas as pd
 
 from ..data.panel import NEVER, Panel
 from ..errors import DesignError, EstimationError, Note, collected, warn
-from ..study.specs import MatchSpec
+from ..study.specs import PAIRS, MatchSpec
 from .match import match
 from .matched import MatchedSample
 from .propensity import propensity
@@ -49,9 +48,9 @@ def match_panel(
     Returns
     -------
     MatchedSample
-        `scores` are of one model for all cohorts, on the columns of `panel.firms`, so that one support can be drawn; pairs were chosen by
-        each cohort's own score. `unmatched` gives a treated firm its own cohort's reason, a control the reason of the last cohort that
-        might have taken it. A firm may be a control of one cohort and treated in a later one.
+        `scores` are of one model for all cohorts, on the columns of `panel.firms`, so that one support can be drawn; pairs were
+        chosen by each cohort's own score. `unmatched` gives a treated firm its own cohort's reason, a control the reason of the
+        last cohort that might have taken it. A firm may be a control of one cohort and treated in a later one.
 
     Raises
     ------
@@ -78,21 +77,21 @@ def match_panel(
             continue
         notes += remarks
         samples.append((g, one, values))
-        if not spec.replace:
+        if spec.method in PAIRS and not spec.replace:
             used = one.sets.loc[one.sets["role"] == "control", "firm_id"]
             reserve = one.backups["firm_id"] if one.backups is not None else []
             taken = taken.union([*used, *reserve])
     if not samples:
         raise DesignError("no entry cohort could be matched: " + "; ".join(map(str, notes)))
     distinct = {str(n): n for n in notes}
-    return _stacked(panel, spec, samples, tuple(warn(n) for n in distinct.values()))
+    return _stacked(panel, spec, samples, np.inf if until is None else until, tuple(warn(n) for n in distinct.values()))
 
 
 def cohort_values(sample: MatchedSample, firms: pd.DataFrame) -> tuple[pd.DataFrame, pd.Series]:
     """The firms of a match by cohort as a table on which balance can be judged, and their weights.
 
-    One row a cohort and firm at risk in it, index `<cohort>|<firm_id>`: `cohort` (infinite for a control, though it may enter later), the columns
-    as known the year before entry, every other column of `firms`.
+    One row a cohort and firm at risk in it, index `<cohort>|<firm_id>`: `cohort` (infinite for a control, though it may enter
+    later), the columns as known the year before entry, every other column of `firms`.
     """
     values = sample.values
     g, ids = (values.index.get_level_values(k) for k in (0, 1))
@@ -136,7 +135,7 @@ def _as_of(panel: Panel, spec: MatchSpec, g: float, anticipation: int, lags: int
 
 
 def _stacked(
-    panel: Panel, spec: MatchSpec, samples: list[tuple[float, MatchedSample, pd.DataFrame]], notes: tuple[Note, ...]
+    panel: Panel, spec: MatchSpec, samples: list[tuple[float, MatchedSample, pd.DataFrame]], until: float, notes: tuple[Note, ...]
 ) -> MatchedSample:
     """One sample of all cohorts; sets are numbered on."""
     sets, backups, estimated, start = [], [], {}, 0
@@ -155,7 +154,7 @@ def _stacked(
         sets=table,
         scores=scores,
         propensity=coefficients,
-        unmatched=_unmatched(panel, samples, table),
+        unmatched=_unmatched(panel, samples, table, until),
         caliper=max(one.caliper for _, one, _ in samples),
         backups=pd.concat(backups, ignore_index=True) if backups else None,
         space=pd.concat(spaces, names=["at", "firm_id"]) if spaces else None,
@@ -176,7 +175,7 @@ def _pooled_score(panel: Panel, spec: MatchSpec, cohorts: list[float]) -> tuple[
     return fit.scores, fit.coefficients
 
 
-def _unmatched(panel: Panel, samples: list, sets: pd.DataFrame) -> pd.DataFrame:
+def _unmatched(panel: Panel, samples: list, sets: pd.DataFrame, until: float) -> pd.DataFrame:
     cohort = panel.firms["cohort"]
     matched = {role: set(sets.loc[sets["role"] == role, "firm_id"]) for role in ("treated", "control")}
     found = pd.concat([one.unmatched for _, one, _ in samples], ignore_index=True)
@@ -187,7 +186,6 @@ def _unmatched(panel: Panel, samples: list, sets: pd.DataFrame) -> pd.DataFrame:
     found = found[~served & ~also_treated & ~own]
     known = set(found["firm_id"]) | matched["treated"] | matched["control"]
     rest = [i for i in cohort.index if i not in known]
-    last = max(g for g, _, _ in samples)
-    reason = np.where(cohort[rest] > last, "later_cohort", "cohort_not_matched")
+    reason = np.where(cohort[rest] > until, "later_cohort", "cohort_not_matched")
     left = pd.DataFrame({"firm_id": rest, "role": np.where(np.isfinite(cohort[rest]), "treated", "control"), "reason": reason})
     return pd.concat([found, left], ignore_index=True).sort_values("firm_id", ignore_index=True)

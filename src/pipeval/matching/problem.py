@@ -41,7 +41,7 @@ class Problem:
     def scalar(self) -> bool:
         """Whether the firms stand on a line on which nothing but a caliper on that line keeps them apart."""
         axis = self.points[:, 0]
-        return self.points.shape[1] == 1 and not self.apart and all(values is axis or _same(values, axis) for values, _ in self.calipers)
+        return self.points.shape[1] == 1 and not self.apart and all(_same(values, axis) for values, _ in self.calipers)
 
     def line(self) -> Line:
         """The firms on their line, cell by cell, with the narrowest caliper; for a scalar problem only."""
@@ -49,7 +49,7 @@ class Problem:
         return line(axis[self.seek], self.cell[self.seek], axis[self.serve], self.cell[self.serve], width)
 
     def distance(self, i: np.ndarray, j: np.ndarray) -> np.ndarray:
-        """Distances of positions `i` from positions `j` (broadcast): the same for the same pair, in whatever order it is asked for."""
+        """Distances of positions `i` from positions `j` (broadcast): the same for the same pair, in whatever order they come."""
         total = np.zeros(np.broadcast(i, j).shape)
         if self.points.shape[1] == 1:
             return np.abs(self.points[i, 0] - self.points[j, 0]) + total

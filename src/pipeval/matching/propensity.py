@@ -23,6 +23,7 @@ _RANK_TOLERANCE = 1e-8
 _CLEARLY_FREE = 1e-6  # of the smallest eigenvalue of the correlations: above it there is no doubt about the rank
 _FLAT = 1e-12  # a deviation below so much of the mean is rounding
 _BLOCK = 1 << 12  # firms handled at once, so that they stay in the processor's cache
+_ONE_THREAD = 1 << 18  # multiplications: larger products are split between threads, which wait for each other on a busy machine
 _START_ROWS = 20_000
 _INFORMATION_LEFT = 1e-8  # of that without covariates, in the direction in which least is left
 
@@ -132,11 +133,15 @@ def weighted_gram(z: np.ndarray, weight: np.ndarray | None = None) -> np.ndarray
     """Σᵢ weightᵢ zᵢ zᵢ′, block by block, so that nothing of the size of `z` is allocated."""
     if weight is None:
         return z.T @ z
-    total = np.zeros((z.shape[1], z.shape[1]))
-    for start in range(0, len(z), _BLOCK):
-        part = z[start : start + _BLOCK]
-        total += (part * weight[start : start + _BLOCK, None]).T @ part
+    total, rows = np.zeros((z.shape[1], z.shape[1])), _rows_at_once(z)
+    for start in range(0, len(z), rows):
+        part = z[start : start + rows]
+        total += (part * weight[start : start + rows, None]).T @ part
     return total
+
+
+def _rows_at_once(z: np.ndarray) -> int:
+    return max(1, min(_BLOCK, _ONE_THREAD // z.shape[1] ** 2))
 
 
 PROBABILITY = {"logit": special.expit, "probit": special.ndtr}
@@ -254,8 +259,9 @@ def _newton(d: np.ndarray, z: np.ndarray, beta: np.ndarray, gram: np.ndarray, li
 def _likelihood(beta: np.ndarray, d: np.ndarray, z: np.ndarray, link: str) -> tuple[float, np.ndarray, np.ndarray]:
     """Minus the log likelihood, its gradient (of the log likelihood) and the information, in one pass over the firms."""
     loss, score, information = 0.0, np.zeros(len(beta)), np.zeros((len(beta), len(beta)))
-    for start in range(0, len(d), _BLOCK):
-        part, arm = z[start : start + _BLOCK], d[start : start + _BLOCK]
+    rows = _rows_at_once(z)
+    for start in range(0, len(d), rows):
+        part, arm = z[start : start + rows], d[start : start + rows]
         linear = part @ beta
         value, first, second = likelihood_terms(arm, linear, link)
         loss -= value.sum()

@@ -9,11 +9,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from scipy import sparse
 
 from ..errors import DesignError, Note, warn
 from .design_matrix import is_numeric, numbers
-from .weighting import Weighting
 
 Cut = int | Sequence[float]
 
@@ -173,51 +171,3 @@ def _bins(column: pd.Series, cut: Cut | None) -> np.ndarray:
     if isinstance(cut, int):
         cut = np.linspace(values.min(), values.max(), cut + 1)[1:-1]
     return np.searchsorted(np.unique(np.asarray(cut, float)), values, side="right")
-
-
-def stratum_weights(stratum: np.ndarray, treated: np.ndarray, estimand: str = "att") -> Weighting:
-    """The weights under which both arms have the same shares of strata.
-
-    Parameters
-    ----------
-    stratum : array (n,) of int
-        −1 for firms in none, which weigh 0. Every other stratum holds both arms.
-    treated : array (n,) of bool
-    estimand : {"att", "atc", "ate"}
-        att: treated 1, a control n₁ₛ / n₀ₛ; atc the mirror image; ate: n_s / n_as.
-
-    Returns
-    -------
-    Weighting
-        β is the share of treated in each stratum, so `derivative` and `influence` are sparse, one column a stratum, and the
-        estimate's influence is that of the post-stratified estimator: a control carries its residual from its stratum. That the
-        cuts follow the score is not in it.
-
-    Raises
-    ------
-    DesignError
-        When a stratum lacks an arm.
-
-    Examples
-    --------
-    >>> stratum_weights(np.array([0, 0, 0, 1, 1]), np.array([True, True, False, True, False])).weights.tolist()
-    [1.0, 1.0, 2.0, 1.0, 1.0]
-    """
-    stratum, treated = np.asarray(stratum), np.asarray(treated, bool)
-    used = np.flatnonzero(stratum >= 0)
-    s, d = stratum[used], treated[used]
-    n = np.bincount(s)
-    n_treated = np.bincount(s, d)
-    if len(n) == 0 or (n_treated == 0).any() or (n_treated == n).any():
-        raise DesignError("every stratum must hold treated and control firms; number those that do not −1")
-    p, own, odds = (n_treated / n)[s], np.where(d, n_treated[s], (n - n_treated)[s]), (n_treated / (n - n_treated))[s]
-    weight = {"att": np.where(d, 1.0, odds), "atc": np.where(d, 1 / odds, 1.0), "ate": n[s] / own}[estimand]
-    slope = np.where(d, -1.0, 1.0) * (n[s] / own) ** 2  # of 1 / p, of odds = 1 / (1 - p) - 1, and of their mirror images
-    slope[(d if estimand == "att" else ~d) & (estimand != "ate")] = 0.0
-    weights = np.zeros(len(stratum))
-    weights[used] = weight
-    shape = (len(stratum), len(n))
-    derivative = sparse.csr_array((slope, (used, s)), shape=shape)
-    derivative.eliminate_zeros()
-    influence = sparse.csr_array(((d - p) / n[s], (used, s)), shape=shape)
-    return Weighting(weights, derivative, influence)

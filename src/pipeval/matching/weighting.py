@@ -73,7 +73,7 @@ def ipw(
     Raises
     ------
     DesignError, EstimationError
-        As `propensity`, where the score is fitted here; EstimationError when a score of 0 or 1 makes a weight infinite.
+        As `propensity`, where the score is fitted here; EstimationError when a score is 0 or 1.
 
     Notes
     -----
@@ -94,18 +94,18 @@ def ipw(
     z = standardised(x.T)[0]
     e = PROBABILITY[link](linear)
     rest = PROBABILITY[link](-linear)
-    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-        weight, by_score = {
-            "att": (np.where(d, 1.0, e / rest), np.where(d, 0.0, 1 / rest**2)),
-            "atc": (np.where(d, rest / e, 1.0), np.where(d, -1 / e**2, 0.0)),
-            "ate": (np.where(d, 1 / e, 1 / rest), np.where(d, -1 / e**2, 1 / rest**2)),
-            "ato": (np.where(d, rest, e), np.where(d, -1.0, 1.0)),
-        }[estimand]
-    if not np.isfinite(weight).all():
+    certain = (e == 0) | (rest == 0)
+    if certain.any():
         raise EstimationError(
-            f"every weight must be finite; the score is 0 or 1 for {(~np.isfinite(weight)).sum()} firms. Trim by match.support: "
-            "crump, or take estimand: ato"
+            f"every score must lie between 0 and 1; it is 0 or 1 for {certain.sum()} firms, with an infinite weight or none. "
+            "Trim by match.support: crump, or leave out the covariate that decides treatment"
         )
+    weight, by_score = {
+        "att": (np.where(d, 1.0, e / rest), np.where(d, 0.0, 1 / rest**2)),
+        "atc": (np.where(d, rest / e, 1.0), np.where(d, -1 / e**2, 0.0)),
+        "ate": (np.where(d, 1 / e, 1 / rest), np.where(d, -1 / e**2, 1 / rest**2)),
+        "ato": (np.where(d, rest, e), np.where(d, -1.0, 1.0)),
+    }[estimand]
     derivative = _rows(z, by_score * slope(linear, e, link))
     _, first, second = likelihood_terms(d, linear, link)
     influence = _influence(weighted_gram(z, second), z, first)
@@ -196,44 +196,6 @@ def cbps(treated: np.ndarray, x: np.ndarray, estimand: str = "att", names: Seque
     sign = np.where(d, -1.0, 1.0)
     odds, derivative, influence = _dual(z, np.ones(len(d), bool), sign, -sign, terms, _FIRMS)
     return _normalised(d, 1.0 + odds, derivative, influence, estimand)
-
-
-def effect_influence(
-    y: np.ndarray, treated: np.ndarray, weights: np.ndarray, derivative: Matrix | None = None, influence: Matrix | None = None
-) -> tuple[float, np.ndarray]:
-    """The weighted difference of means and the influence of each firm on it.
-
-    Parameters
-    ----------
-    y : array (n,)
-    treated : array (n,) of bool
-    weights : array (n,)
-        Any scale within an arm.
-    derivative, influence : arrays (n, k), optional
-        Of the weights, as in `Weighting`; without them the weights are taken as known.
-
-    Returns
-    -------
-    theta : float
-        Σ₁ w y / Σ₁ w − Σ₀ w y / Σ₀ w.
-    psi : array (n,)
-        estimate − truth ≈ Σᵢ ψᵢ; the variance is Σᵢ ψᵢ² for independent firms.
-
-    Examples
-    --------
-    >>> theta, psi = effect_influence(np.array([3.0, 1.0, 2.0]), np.array([True, False, False]), np.ones(3))
-    >>> theta, psi.tolist()
-    (1.5, [0.0, 0.25, -0.25])
-    """
-    y, d, weights = np.asarray(y, float), np.asarray(treated, bool), np.asarray(weights, float)
-    share = weights / np.where(d, weights[d].sum(), weights[~d].sum())
-    one, zero = share[d] @ y[d], share[~d] @ y[~d]
-    by_share = np.where(d, y - one, zero - y)
-    psi = share * by_share
-    if derivative is not None:
-        by_weight = by_share / np.where(d, weights[d].sum(), weights[~d].sum())
-        psi = psi + influence @ (derivative.T @ by_weight)
-    return float(one - zero), psi
 
 
 def _arms(treated: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -12,7 +12,6 @@ from datetime import date
 import numpy as np
 import pandas as pd
 
-
 PAID_IN = {"mif": "disbursement", "counterpart": "counterpart_contribution"}
 """The kind of ledger entry by which each source pays in."""
 

@@ -136,6 +136,11 @@ def study_fragility(panel: Panel, sample: MatchedSample, study: Study, outcome: 
     study, outcome
     draws : int
         As in `fragility_table`.
+
+    Returns
+    -------
+    DataFrame
+        As `fragility_table`; the row `headline` alone, with its reason, where the matched design cannot be estimated.
     """
     year = study.treatment.reference_year
 
@@ -144,7 +149,10 @@ def study_fragility(panel: Panel, sample: MatchedSample, study: Study, outcome: 
         return float(row["estimate"]), float(row["std_error"])
 
     choices = {"until": year, "anticipation": study.did.anticipation, "headline": sample}
-    return fragility_table(effect, panel, sample.spec, draws=draws, **choices)
+    try:
+        return fragility_table(effect, panel, sample.spec, draws=draws, **choices)
+    except (DesignError, EstimationError) as error:
+        return pd.DataFrame([{"kind": "headline", "variant": "", "reason": str(error)}], columns=COLUMNS)
 
 
 def fragility_summary(table: pd.DataFrame) -> pd.DataFrame:

@@ -8,6 +8,7 @@ import pandas as pd
 
 from ..data.panel import Panel
 from ..did.aggregate import aggregate
+from ..did.effects import Effects
 from ..did.estimate import at_reference, by_period, compared, estimate, population
 from ..did.twfe import twfe
 from ..errors import DesignError, EstimationError, collected
@@ -63,6 +64,11 @@ def _rows(panel: Panel, sample: MatchedSample, study: Study, outcome: Outcome) -
     yield "headline", of(panel)
     yield f"design_{other}", lambda: at_reference(estimate(panel, sample, study, outcome, design=other), year)
     if outcome.scale != "poisson" and spec.covariates:
+        adjusted = "matched_adjusted"
+        yield f"design_{adjusted}", lambda: at_reference(estimate(panel, sample, study, outcome, design=adjusted), year)
+    if sample.backups is not None and len(sample.backups):
+        yield "matched_with_backups", lambda: at_reference(_with_backups(panel, sample, study, outcome), year)
+    if outcome.scale != "poisson" and spec.covariates:
         for method in ("dr", "reg", "ipw"):
             if method != spec.method:
                 yield f"method_{method}", changed("method", method)
@@ -94,6 +100,13 @@ def match_controls(panel: Panel, study: Study, spec: MatchSpec | None = None) ->
         return match_panel(panel, spec, until=until, anticipation=study.did.anticipation)
     history = {p: [c for c in panel.firms if c.startswith(p)] for p in (LEVEL, GROWTH)}
     return match(panel.firms, spec, until=until, outcome_levels=history[LEVEL], outcome_growth=history[GROWTH])
+
+
+def _with_backups(panel: Panel, sample: MatchedSample, study: Study, outcome: Outcome) -> Effects:
+    """The matched design in which a control not observed in the reference year gives way to its set's first reserve that is."""
+    wide, year = panel.wide(outcome.id), study.treatment.reference_year
+    seen = wide.index[wide[year].notna()] if year in wide else wide.index[:0]
+    return estimate(panel, sample.with_backups(seen), study, outcome, design="matched")
 
 
 def _without_other_programmes(panel: Panel) -> Panel:

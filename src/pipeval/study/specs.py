@@ -156,9 +156,9 @@ class MatchSpec(Spec):
     method: Literal["optimal", "nearest", "full", "subclass", "cem", "ipw", "ebal", "cbps"] = "optimal"
     estimand: Literal["att", "atc", "ate", "ato"] = "att"
     exact: tuple[str, ...] = ()  # columns in which the firms of a set are equal
-    distance: Literal[
-        "linear_predictor", "probability", "mahalanobis", "robust_mahalanobis", "scaled_euclidean", "column"
-    ] = "linear_predictor"
+    distance: Literal["linear_predictor", "probability", "mahalanobis", "robust_mahalanobis", "scaled_euclidean", "column"] = (
+        "linear_predictor"
+    )
     link: Literal["logit", "probit"] = "logit"
     distance_column: str | None = None  # with distance: column, a score of your own
     distance_covariates: tuple[str, ...] = ()  # of a covariate distance; default: covariates
@@ -212,8 +212,12 @@ class MatchSpec(Spec):
             "backups are reserve controls: estimand att": self.backups > 0 and self.estimand != "att",
             "window goes with by_cohort: true": self.window is not None and not self.by_cohort,
             "by_cohort is for the effect on those who entered: estimand att": self.by_cohort and self.estimand != "att",
+            f"by_cohort is for pairs and weightings: with {self.method} each cohort would hold all controls": self.by_cohort
+            and self.method in ("full", *STRATA),
             "cutpoints name covariates": not set(self.cutpoints) <= set(self.covariates),
-            "order decides nothing with replace: true and no reuse": self.replace and self.reuse is None and self.order != "largest",
+            "order decides nothing with replace: true and no reuse": self.replace
+            and self.reuse is None
+            and self.order != "largest",
             "seed goes with order: random": self.seed != type(self).model_fields["seed"].default and self.order != "random",
             "method: cbps fits a logit; link is logit": self.method == "cbps" and self.link != "logit",
             "a column is matched exactly or kept apart, not both": bool(set(self.exact) & set(self.antiexact)),
@@ -222,7 +226,6 @@ class MatchSpec(Spec):
             if found:
                 raise ValueError(text)
         return self
-
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -340,7 +343,7 @@ class Study(Spec):
         str, Literal["keep", "set_missing", "drop_firm"]
     ] = {}  # rule of the check -> what happens to its cells; default keep
     report: Report = Report()
-    root: Path = Field(Path("."), exclude=True)  # the folder that holds params/; set by the reader
+    root: Path = Field(Path(), exclude=True)  # the folder that holds params/; set by the reader
 
     @model_validator(mode="after")
     def _outcomes_once(self):

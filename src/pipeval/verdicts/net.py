@@ -6,8 +6,8 @@ import pandas as pd
 
 from ..did.counts import net_count
 from ..errors import DesignError
-from ..study.specs import Study
 from ..study.logframe import Indicator, LogFrame
+from ..study.specs import Study
 from .inputs import Inputs, at, closed_by, members, years
 
 COLUMNS = [
