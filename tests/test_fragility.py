@@ -91,12 +91,12 @@ def equal_firms() -> tuple[pd.DataFrame, pd.Series]:
 @pytest.mark.parametrize("choices", [{"method": "optimal"}, {"method": "nearest"}, {"method": "nearest", "replace": True}])
 def test_an_estimate_that_hangs_on_ids_is_fragile(choices):
     firms, y = equal_firms()
-    table = fragility_table(effect_of(y), firms, MatchSpec(covariates=("size",), distance="scaled_euclidean", **choices), draws=12)
+    table = fragility_table(effect_of(y), firms, MatchSpec(covariates=("size",), distance="scaled_euclidean", **choices), draws=9)
     ties = table[table["kind"] == "tie_break"]
-    assert len(ties) == 12 and (ties["reason"] == "").all()
+    assert len(ties) == 9 and (ties["reason"] == "").all()
     if choices["method"] == "nearest":  # of equals the first by id
         assert table.loc[0, "estimate"] == pytest.approx(10 + 0.05 * 2.5, abs=1e-12)
-    assert ties["estimate"].nunique() > 6 and ties["moved"].max() > 1 and ties["shared_pairs"].min() < 1
+    assert ties["estimate"].nunique() > 4 and ties["moved"].max() > 1 and ties["shared_pairs"].min() < 1
     verdict = fragility_verdict(table)
     assert verdict["fragile"] and verdict["worst"] == "tie_break" and verdict["high"] <= 10.125 + 1e-9
 
@@ -158,17 +158,17 @@ def test_a_group_kept_apart_goes_by_the_new_names_too():
 # ── other choices ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 KINDS = [
-    ({"method": "optimal"}, {"tie_break": 3, "caliper": 1, "link": 1}),
-    ({"method": "optimal", "caliper": 0.3}, {"tie_break": 3, "caliper": 4, "link": 1}),
-    ({"method": "optimal", "caliper": 0.3, "calipers": {"age": 1.0}}, {"tie_break": 3, "caliper": 8, "link": 1}),
-    ({"method": "optimal", "link": "probit"}, {"tie_break": 3, "caliper": 1, "link": 1}),
-    ({"method": "nearest"}, {"tie_break": 3, "order": 3, "seed": 3, "caliper": 1, "link": 1}),
-    ({"method": "nearest", "order": "data"}, {"tie_break": 3, "row_order": 3, "order": 3, "seed": 3, "caliper": 1, "link": 1}),
-    ({"method": "nearest", "order": "random", "seed": 5}, {"tie_break": 3, "order": 4, "seed": 3, "caliper": 1, "link": 1}),
-    ({"method": "nearest", "replace": True}, {"tie_break": 3, "caliper": 1, "link": 1}),
-    ({"method": "nearest", "replace": True, "reuse": 2}, {"tie_break": 3, "order": 3, "seed": 3, "caliper": 1, "link": 1}),
-    ({"method": "nearest", "distance": "mahalanobis", "replace": True}, {"tie_break": 3, "caliper": 1}),
-    ({"method": "full"}, {"tie_break": 3, "caliper": 1, "link": 1}),
+    ({"method": "optimal"}, {"tie_break": 2, "caliper": 1, "link": 1}),
+    ({"method": "optimal", "caliper": 0.3}, {"tie_break": 2, "caliper": 4, "link": 1}),
+    ({"method": "optimal", "caliper": 0.3, "calipers": {"age": 1.0}}, {"tie_break": 2, "caliper": 8, "link": 1}),
+    ({"method": "optimal", "link": "probit"}, {"tie_break": 2, "caliper": 1, "link": 1}),
+    ({"method": "nearest"}, {"tie_break": 2, "order": 3, "seed": 2, "caliper": 1, "link": 1}),
+    ({"method": "nearest", "order": "data"}, {"tie_break": 2, "row_order": 2, "order": 3, "seed": 2, "caliper": 1, "link": 1}),
+    ({"method": "nearest", "order": "random", "seed": 5}, {"tie_break": 2, "order": 4, "seed": 2, "caliper": 1, "link": 1}),
+    ({"method": "nearest", "replace": True}, {"tie_break": 2, "caliper": 1, "link": 1}),
+    ({"method": "nearest", "replace": True, "reuse": 2}, {"tie_break": 2, "order": 3, "seed": 2, "caliper": 1, "link": 1}),
+    ({"method": "nearest", "distance": "mahalanobis", "replace": True}, {"tie_break": 2, "caliper": 1}),
+    ({"method": "full"}, {"tie_break": 2, "caliper": 1, "link": 1}),
     ({"method": "subclass", "subclasses": 4}, {"link": 1, "subclasses": 4}),
     ({"method": "subclass", "subclasses": 2}, {"link": 1, "subclasses": 2}),  # 0 and 1 are none
     ({"method": "cem"}, {"cutpoints": 2}),
@@ -181,7 +181,7 @@ KINDS = [
 @pytest.mark.parametrize(("choices", "kinds"), KINDS, ids=lambda v: str(v) if "method" in v else "")
 def test_only_what_the_method_takes_is_varied(choices, kinds):
     firms, y = pool(5, 60)
-    table = fragility_table(effect_of(y), firms, spec_of(**choices), draws=3)
+    table = fragility_table(effect_of(y), firms, spec_of(**choices), draws=2)
     assert table["kind"].value_counts(sort=False).to_dict() == {"headline": 1} | kinds
     assert list(table.columns) == COLUMNS and table["variant"].is_unique and table.loc[0, "kind"] == "headline"
     failed = table["reason"] != ""
@@ -225,17 +225,17 @@ def test_a_row_is_the_match_with_that_choice(own, variant, choices):
 def test_rows_decide_who_chooses_first_only_where_the_match_says_so():
     firms, y = pool(8, 60)
     spec = spec_of(method="nearest", order="data", caliper=0.5)
-    table = fragility_table(effect_of(y), firms, spec, draws=4)
+    table = fragility_table(effect_of(y), firms, spec, draws=3)
     ties, rows = (table[table["kind"] == kind] for kind in ("tie_break", "row_order"))
     assert (ties["moved"] == 0).all() and rows["moved"].max() > 0  # other ids leave the rows where they are
     panel = Panel(firms, pd.DataFrame({"y": y.to_numpy()}, index=pd.MultiIndex.from_product([firms.index, [0]])))
-    pd.testing.assert_frame_equal(table, fragility_table(effect_of(y), panel, spec, draws=4))
+    pd.testing.assert_frame_equal(table, fragility_table(effect_of(y), panel, spec, draws=3))
 
 
 def test_seeds_are_drawn_and_repeatable():
     firms, y = pool(8, 60)
     spec = spec_of(method="nearest", caliper=0.5)
-    one, same, other = (fragility_table(effect_of(y), firms, spec, draws=4, seed=s) for s in (1, 1, 2))
+    one, same, other = (fragility_table(effect_of(y), firms, spec, draws=3, seed=s) for s in (1, 1, 2))
     pd.testing.assert_frame_equal(one, same)
     drawn = [t.loc[t["kind"] == "seed", "estimate"].tolist() for t in (one, other)]
     assert len(set(drawn[0])) > 1 and drawn[0] != drawn[1]

@@ -206,6 +206,10 @@ def test_a_rank_ignores_how_far_an_outlier_lies():
     wild[np.argmax(x[:, 0]), 0] = 1e9
     treated = np.arange(50) < 20
     np.testing.assert_array_equal(whiten(wild, "robust_mahalanobis", treated), whiten(x, "robust_mahalanobis", treated))
+    points = whiten(x[:9, :1], "robust_mahalanobis", treated[:9])
+    assert np.diff(np.sort(points[:, 0])) == pytest.approx(
+        np.full(8, np.sqrt(12 / (9 * 10))), rel=1e-12
+    )  # untied ranks: n(n + 1)/12
 
 
 # --- the naive twin ----------------------------------------------------------------------------------------------------------

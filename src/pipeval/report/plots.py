@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from .text import Text
+from .text import Text, read_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -51,11 +51,12 @@ def trends(table: pd.DataFrame, ax: Axes, text: Text) -> None:
     ax.grid(axis="y")
 
 
-def love_plot(table: pd.DataFrame, ax: Axes, text: Text) -> None:
+def love_plot(table: pd.DataFrame, ax: Axes, text: Text | None = None) -> None:
     """Absolute standardised differences before (hollow), after matching and weighted, with the limits 0.10 and 0.25.
 
-    `table`: covariate, kind, sample, smd.
+    `table`: covariate, kind, sample, smd. Without `text` the words are English.
     """
+    text = text or read_text("en")
     wide = table.assign(size=table["smd"].abs()).pivot_table(
         index=["kind", "covariate"], columns="sample", values="size", sort=False
     )
