@@ -13,8 +13,8 @@ from pipeval import MatchSpec, Panel, match, read_study, stages
 from pipeval.did.estimate import at_reference, estimate
 from pipeval.did.matched_effect import matched_effect
 from pipeval.errors import DesignError, EstimationError, PipevalWarning
+from pipeval.matching.panel import match_controls
 from pipeval.robustness.fragility import COLUMNS, fragility_summary, fragility_table, fragility_verdict, study_fragility
-from pipeval.robustness.grid import match_controls
 from pipeval.robustness.rematch import Pool, renamed
 
 ROOT = Path(__file__).resolve().parents[1]

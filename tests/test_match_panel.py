@@ -94,6 +94,7 @@ def test_candidates_may_enter_after_the_window_and_are_dropped_when_they_do():
         effects = att_gt(few, "ln_sales", DidSpec(), sample)
     assert any("more than match.window = 0 years after entry" in str(n) for n in notes)
     assert (effects.table["period"] <= effects.table["cohort"]).all()
+    assert set(sample.sets.loc[sample.sets["role"] == "treated", "firm_id"]) & set(controls["firm_id"])
     # in its own cohort such a firm is treated, in the earlier one a control: never both in one cell
     assert not (effects.control & (effects.treated_weight > 0)).any()
     with pytest.raises(DesignError, match=r"match\.window.*comparison: never_treated would throw out"):

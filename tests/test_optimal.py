@@ -159,6 +159,7 @@ def test_a_chain_of_firms_gives_way():
 
 def test_of_equal_partners_the_first_serves():
     assert optimal_pairs(line([0, 0], [1, 1, 1]))[1].tolist() == [2, 3]
+    assert optimal_pairs(line([1, 2], [1, 1, 1, 1, 3, 0]))[1].tolist() == [2, 3]
     assert optimal_pairs(line([5, 5, 5], [5, 5]))[0].tolist() == [0, 1]
 
 

@@ -17,6 +17,8 @@ _HOMES = {
     "MatchSpec": "study.specs",
     "DidSpec": "study.specs",
     "match": "matching.match",
+    "match_panel": "matching.panel",
+    "matched_effect": "did.matched_effect",
     "balance_table": "matching.balance",
     "att_gt": "did.att_gt",
     "aggregate": "did.aggregate",
@@ -34,9 +36,11 @@ if TYPE_CHECKING:
     from .did.aggregate import aggregate
     from .did.att_gt import att_gt
     from .did.inference import pretrend_test
+    from .did.matched_effect import matched_effect
     from .evaluation import evaluate
     from .matching.balance import balance_table
     from .matching.match import match
+    from .matching.panel import match_panel
     from .report.render import render
     from .report.save import save
     from .study.params import read_study

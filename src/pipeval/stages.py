@@ -31,13 +31,13 @@ from .errors import DesignError, EstimationError, Note, collected, warn
 from .matching.balance import balance_table, match_summary, overlap_table
 from .matching.match_map import distance_table, match_map
 from .matching.orthogonality import orthogonality_table
-from .matching.panel import cohort_values
+from .matching.panel import cohort_values, match_controls
 from .matching.pool import comparable, pool_table
 from .monitoring.budget import budget_table, disbursement_path
 from .monitoring.outputs import outputs_table
 from .robustness.checks import design_checks
 from .robustness.fragility import fragility_summary, study_fragility
-from .robustness.grid import match_controls, robustness_grid, two_way_table
+from .robustness.grid import robustness_grid, two_way_table
 from .robustness.sensitivity import benchmark_table, hidden_bias_table
 from .study.calendar import due_dates
 from .study.lint import lint

@@ -10,9 +10,8 @@ from pydantic import ValidationError
 from ..data.panel import NEVER, Panel
 from ..errors import DataError, DesignError, EstimationError, collected
 from ..matching.balance import balance_table, effective_sample_size
-from ..matching.match import match
 from ..matching.matched import MatchedSample
-from ..matching.panel import cohort_values, match_panel
+from ..matching.panel import cohort_values, match_controls
 from ..study.specs import MatchSpec, Outcome, Study
 from .detectable import detectable_table
 from .estimate import compared
@@ -92,7 +91,7 @@ def design_table(
         row = {"design": name, "method": spec.method}
         try:
             with collected():
-                sample = _matched(panel, study, spec)
+                sample = match_controls(panel, study, spec)
                 scored = sample if scored is None and len(sample.scores) else scored
                 power = _detectable(before, sample, study, outcome, "matched")
                 found = _counts(sample) | _balance(before, sample, judged) | power
@@ -154,13 +153,6 @@ def _until_base(panel: Panel, study: Study) -> Panel:
 def _columns(panel: Panel, designs: Mapping[str, MatchSpec], study: Study) -> list[str]:
     named = dict.fromkeys(c for spec in designs.values() for c in spec.columns)
     return [c for c in (*named, *(c for c in study.did.covariates if c not in named)) if c in panel.firms]
-
-
-def _matched(panel: Panel, study: Study, spec: MatchSpec) -> MatchedSample:
-    until = study.treatment.reference_year
-    if spec.by_cohort:
-        return match_panel(panel, spec, until=until, anticipation=study.did.anticipation)
-    return match(panel.firms, spec, until=until)
 
 
 def _counts(sample: MatchedSample) -> dict:

@@ -77,8 +77,9 @@ def adjustment(sample: MatchedSample, firm_id: pd.Index, cohort: float) -> Adjus
       Spiess 2022).
     * Fewer strata: the firm is the cluster, and its influence that of the post-stratified estimator.
     * With replacement: the variance of Abadie and Imbens (2006, theorem 7) in the form of an influence. A firm that serves carries
-      its whole weight times its residual from the firms of its arm nearest to it, a firm that sought its distance from those
-      nearest to it in the other arm. A matched score counts as known.
+      its whole weight times its residual from the firms of its arm nearest to it, a firm that sought its difference from those
+      nearest to it in the other arm, less the noise in their mean. The noise of its own partners is in their weight, so that
+      it adds up rightly when they serve several cohorts too. A matched score counts as known.
     * Weightings: plus the influence on the estimated weights times their derivative (Newey and McFadden 1994, section 6).
     """
     sets = sample.sets[sample.sets["cohort"] == cohort]
@@ -98,9 +99,12 @@ def _estimated(sample: MatchedSample, firm_id: pd.Index, cohort: float) -> Adjus
     here = place >= 0
     weight = sample.sets[sample.sets["cohort"] == cohort].set_index("firm_id")["weight"].reindex(found.firm_id).to_numpy()
 
-    def adjust(psi: np.ndarray, w: np.ndarray, treated: np.ndarray) -> np.ndarray:
+    def adjust(psi: np.ndarray, w: np.ndarray, treated: np.ndarray, inside: np.ndarray | None = None) -> np.ndarray:
         # w·∂θ/∂w is the firm's own influence, so ∂θ/∂β = Σ (ψ/w) ∂w/∂β
-        slope = found.derivative[here].T @ (psi[place[here]] / weight[here, None])
+        by_weight = np.divide(
+            psi[place[here]], weight[here, None], out=np.zeros_like(psi[place[here]]), where=weight[here, None] > 0
+        )
+        slope = found.derivative[here].T @ by_weight
         out = psi.copy()
         out[place[here]] += np.asarray(found.influence[here] @ slope)
         return out
@@ -109,7 +113,7 @@ def _estimated(sample: MatchedSample, firm_id: pd.Index, cohort: float) -> Adjus
 
 
 def _replaced(sample: MatchedSample, firm_id: pd.Index, cohort: float) -> Adjust:
-    space = sample.space.loc[cohort] if sample.spec.by_cohort else sample.space
+    space = sample.space.loc[cohort] if sample.space.index.nlevels == 2 else sample.space
     serving = "control" if sample.spec.estimand == "att" else "treated"
     serves = space.index.isin(sample.sets.loc[sample.sets["role"] == serving, "firm_id"])
     at, own = firm_id.get_indexer(space.index), np.arange(len(space))
@@ -121,19 +125,23 @@ def _replaced(sample: MatchedSample, firm_id: pd.Index, cohort: float) -> Adjust
     place = np.full((len(firm_id), near.shape[1]), -1)
     place[at[at >= 0]] = np.where(near >= 0, at[near], -1)[at >= 0]
 
-    def adjust(psi: np.ndarray, w: np.ndarray, treated: np.ndarray) -> np.ndarray:
+    def adjust(psi: np.ndarray, w: np.ndarray, treated: np.ndarray, inside: np.ndarray | None = None) -> np.ndarray:
         seeks = treated if sample.spec.estimand == "att" else ~treated
         out = np.empty_like(psi)
-        for k, column in enumerate(psi.T):
-            out[:, k] = _with_peers(column, w, seeks, place)
+        for k, (column, here) in enumerate(zip(psi.T, _inside(psi, inside), strict=True)):
+            out[:, k] = _with_peers(column, w, seeks, place, here & (w > 0))
         return out
 
     return adjust
 
 
-def _with_peers(psi: np.ndarray, w: np.ndarray, seeks: np.ndarray, place: np.ndarray) -> np.ndarray:
+def _inside(psi: np.ndarray, inside: np.ndarray | None) -> np.ndarray:
+    """The firms of each row (rows, n); a row whose influence is zero throughout, as in the base period, has none."""
+    return (psi != 0).T if inside is None else (inside & (psi != 0).any(axis=0)).T
+
+
+def _with_peers(psi: np.ndarray, w: np.ndarray, seeks: np.ndarray, place: np.ndarray, member: np.ndarray) -> np.ndarray:
     """One row's influence with every firm measured from its nearest firms of the serving arm, `place` (n, J), −1 for none."""
-    member = (psi != 0) & (w > 0)
     if not (member & seeks).any() or not (member & ~seeks).any():
         return psi
     z = np.divide(psi, w, out=np.zeros_like(psi), where=member)
@@ -149,24 +157,30 @@ def _with_peers(psi: np.ndarray, w: np.ndarray, seeks: np.ndarray, place: np.nda
     out[found] = (w * (z + ratio * local))[found]
     mine = member & seeks
     out[mine] -= w[mine] * out[mine].sum() / w[mine].sum()
+    # a mean of J peers has 1/J of their variance: it is no part of the error, which is in the weights of those who serve
+    spread = np.where(known, z[place] - local[:, None], 0.0)
+    variance = np.divide((spread**2).sum(axis=1), count - 1, out=np.zeros_like(z), where=count > 1)
+    noise = ((w * ratio)[found] ** 2 * variance[found] / count[found]).sum()
+    total = out[mine] @ out[mine]
+    out[mine] *= np.sqrt(max(1 - noise / total, 0.0)) if total > 0 else 1.0
     return out
 
 
 def _stratified(stratum: np.ndarray, estimand: str) -> Adjust:
     n = int(stratum.max()) + 1
 
-    def adjust(psi: np.ndarray, w: np.ndarray, treated: np.ndarray) -> np.ndarray:
+    def adjust(psi: np.ndarray, w: np.ndarray, treated: np.ndarray, inside: np.ndarray | None = None) -> np.ndarray:
         out = np.zeros_like(psi)
-        for k, column in enumerate(psi.T):
-            out[:, k] = _post_stratified(column, w, treated, stratum, n, estimand)
+        for k, (column, here) in enumerate(zip(psi.T, _inside(psi, inside), strict=True)):
+            out[:, k] = _post_stratified(column, w, treated, stratum, (n, estimand), here & (w > 0) & (stratum >= 0))
         return out
 
     return adjust
 
 
-def _post_stratified(psi, w, treated, stratum, n: int, estimand: str) -> np.ndarray:
+def _post_stratified(psi, w, treated, stratum, design: tuple[int, str], member) -> np.ndarray:
     """One row's influence as that of Σ share of stratum × difference within it: firms from their arm's mean, shares estimated."""
-    member = (w > 0) & (stratum >= 0) & (psi != 0)
+    n, estimand = design
     if not (member & treated).any() or not (member & ~treated).any():
         return psi
     z = np.divide(psi, w, out=np.zeros_like(psi), where=member)
@@ -180,6 +194,7 @@ def _post_stratified(psi, w, treated, stratum, n: int, estimand: str) -> np.ndar
         out[mine] = w[mine] * (z[mine] - mean[s]) * factor[s]
         gap += total[arm] * mean  # of the stratum's effect over the overall one: both arms' z carry their sign
     carries = member & {"att": treated, "atc": ~treated, "ate": np.ones(len(w), bool)}[estimand]
-    share = np.where(carries, w if estimand != "ate" else 1.0, 0.0)
-    out[carries] += (share / share.sum())[carries] * gap[stratum[carries]]
+    share = np.where(carries, w if estimand != "ate" else 1.0, 0.0)[carries]
+    off = gap[stratum[carries]]
+    out[carries] += share / share.sum() * (off - share @ off / share.sum())  # where outcomes are missing, arms' shares differ
     return out

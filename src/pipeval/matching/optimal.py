@@ -87,8 +87,9 @@ def _on_line(on: Line, ratio: int) -> tuple[np.ndarray, np.ndarray]:
     for cell in np.split(order, edges) if len(order) else []:
         near = _needed(on, cell, ratio)
         partners[cell], serves[near] = _one_cell(on.t[cell], on.c[near], on.width, ratio)
-    i, place = np.repeat(order, partners[order]), np.flatnonzero(serves)
-    return i, place
+    if (runs := on.runs()) is not None:  # of controls alike, those that come first
+        serves = _first_come(runs[0], serves.astype(int)) > 0
+    return np.repeat(order, partners[order]), np.flatnonzero(serves)
 
 
 def _needed(on: Line, cell: np.ndarray, ratio: int) -> np.ndarray:

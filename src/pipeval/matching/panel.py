@@ -9,12 +9,23 @@ import pandas as pd
 
 from ..data.panel import NEVER, Panel
 from ..errors import DesignError, EstimationError, Note, collected, warn
-from ..study.specs import PAIRS, MatchSpec
+from ..study.specs import PAIRS, MatchSpec, Study
 from .match import match
 from .matched import MatchedSample
 from .propensity import propensity
 
 LEVEL, GROWTH = "base_", "growth_"
+
+
+def match_controls(panel: Panel, study: Study, spec: MatchSpec | None = None) -> MatchedSample:
+    """The study's match, or another, of the firms of the panel: `match`, or `match_panel` where it is by cohort.
+
+    Outcome levels and growth among its columns (`base_`, `growth_`) are declared as such.
+    """
+    spec, until = spec or study.match, study.treatment.reference_year
+    if spec.by_cohort:
+        return match_panel(panel, spec, until=until, anticipation=study.did.anticipation)
+    return match(panel.firms, spec, until=until, **_named(spec))
 
 
 def match_panel(
@@ -70,7 +81,8 @@ def match_panel(
         try:
             with collected() as remarks:
                 values = _as_of(panel, spec, g, anticipation, lags)
-                one = match(values[~values.index.isin(taken)], spec, **_named(spec))
+                served = values.index.isin(taken) & (values["cohort"] == NEVER).to_numpy()
+                one = match(values[~served], spec, **_named(spec))
         except (DesignError, EstimationError) as error:
             text = "cohort {cohort} is not matched: {reason}"
             notes.append(warn(Note("cohort_not_matched", text, {"cohort": f"{g:g}", "reason": str(error)})))

@@ -9,7 +9,8 @@ from pathlib import Path
 import pandas as pd
 
 from .bundle import Bundle, spreadsheet_safe
-from .tables import coded, outcome_label, read_layout
+from .labels import coded, outcome_label
+from .tables import heading, read_layout, sided
 from .text import Text
 from .word import repacked
 
@@ -60,13 +61,14 @@ def annex(bundle: Bundle, text: Text, path: Path) -> Path:
 
 def _sheet(sheet, frame: pd.DataFrame, name: str, bundle: Bundle, text: Text) -> None:
     kinds = read_layout().kinds
-    formats = [_FORMATS.get(kinds.get(c, "num"), "General") for c in frame.columns]
-    shown = [frame[c].map(lambda v, c=c: _value(v, c, kinds.get(c, "num"), bundle, text)) for c in frame.columns]
+    labels = {c: sided(c, text)[0] for c in frame.columns}
+    formats = [_FORMATS.get(kinds.get(labels[c], "num"), "General") for c in frame.columns]
+    shown = [frame[c].map(lambda v, c=c: _value(v, labels[c], kinds.get(labels[c], "num"), bundle, text)) for c in frame.columns]
+    headings = [heading(c, text, name) for c in frame.columns]
     widths = [
-        min(48, max([len(text.heading(c, name)), *(len(str(v)) for v in column)]) + 2)
-        for c, column in zip(frame.columns, shown, strict=True)
+        min(48, max([len(words), *(len(str(v)) for v in column)]) + 2) for words, column in zip(headings, shown, strict=True)
     ]
-    _heading(sheet, [text.heading(c, name) for c in frame.columns], widths)
+    _heading(sheet, headings, widths)
     _names(sheet, list(frame.columns))
     for row in zip(*shown, strict=True):
         sheet.append(list(row))
@@ -109,7 +111,7 @@ def _value(value, column: str, kind: str, bundle: Bundle, text: Text):
             outcome_label(value, bundle, text.language)
             if kind == "outcome"
             else coded(column, value, bundle, text)
-            if kind in ("code", "light")
+            if kind in ("code", "light", "year")
             else value
         )
         return spreadsheet_safe(word)

@@ -16,7 +16,8 @@ import pandas as pd
 from ..errors import DataError, PipevalError
 from .annex import _FORMATS, _heading, _names
 from .bundle import Bundle, spreadsheet_safe
-from .tables import LEFT_KINDS, coded, covariate_label, formatted, read_layout
+from .labels import coded
+from .tables import LEFT_KINDS, formatted, heading, read_layout, sided
 from .text import Text, read_text
 from .word import finish, reference, repacked
 
@@ -152,14 +153,10 @@ def _paper(frame: pd.DataFrame, text: Text, title: str, note: str) -> _Paper:
 
 def _column(name: str, values: pd.Series, text: Text) -> _Column:
     kinds = read_layout().kinds
-    label, side = name, ""
-    if name not in kinds and not text.has(f"column.{name}") and name.endswith(("_treated", "_control")):
-        label, side = name.rsplit("_", 1)
+    label, _ = sided(name, text)
     kind = kinds.get(label) or ("text" if label.endswith("_id") else "num")
-    own = covariate_label(label, _NO_STUDY, text) if text.has(f"code.covariate.{label}") else text.heading(label)
-    heading = text.say(f"column.of_{side}", {"name": own}) if side else text.heading(name)
     words = any(isinstance(value, str) for value in values)
-    return _Column(name, _line(heading), kind, kind in LEFT_KINDS or words, label)
+    return _Column(name, _line(heading(name, text)), kind, kind in LEFT_KINDS or words, label)
 
 
 def _printed(column: _Column, row: dict, text: Text) -> str:
@@ -168,8 +165,6 @@ def _printed(column: _Column, row: dict, text: Text) -> str:
         return _line("—" if value is None else value)
     if column.label != column.name:
         row = {column.label: value}
-    if column.label == "covariate" and isinstance(value, str):
-        return _line(_covariate(value, text))
     return _line(formatted(column.label, row, _NO_STUDY, text))
 
 
@@ -178,17 +173,8 @@ def _worded(column: _Column, value, text: Text):
         return text.say("yes" if value else "no")
     if not isinstance(value, str):
         return value
-    if column.label == "covariate":
-        return spreadsheet_safe(_line(_covariate(value, text)))
     worded = value if column.kind in ("text", "outcome") else coded(column.label, value, _NO_STUDY, text)
     return spreadsheet_safe(_line(worded))
-
-
-def _covariate(term: str, text: Text) -> str:
-    """The words for a term of a balance table: a square and a product by their parts."""
-    square = "²" if term.endswith("^2") else ""
-    parts = term.removesuffix("^2").split("*")
-    return " × ".join(covariate_label(part, _NO_STUDY, text) for part in parts) + square
 
 
 def _line(text) -> str:

@@ -8,8 +8,9 @@ from pathlib import Path
 import pandas as pd
 
 from .bundle import Bundle
+from .labels import covariate_label, outcome_label
 from .plots import INK, QUIET, detectable, disbursement, event_study, export_status, forest, love_plot, overlap, sample_flow, trends
-from .tables import chosen_rows, covariate_label, outcome_label
+from .tables import chosen_rows
 from .text import Text
 
 STYLE = {

@@ -10,7 +10,8 @@ from collections.abc import Iterable
 import pandas as pd
 
 from .bundle import Bundle
-from .tables import SHARE_UNITS, formatted, in_sentence, light, outcome_label
+from .labels import in_sentence, outcome_label
+from .tables import SHARE_UNITS, formatted, light
 from .text import Text, escape
 
 ATTAINMENT = ("met", "partly_met", "not_met", "not_yet_due", "not_measurable", "infeasible")

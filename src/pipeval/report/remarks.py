@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from .bundle import Bundle
-from .tables import covariate_label
+from .labels import covariate_label
 from .text import Text, escape
 
 _SOME = re.compile(r"(\d+) (firm|row|cell|cluster|cohort|period)s?( \(.*\))")

@@ -9,7 +9,8 @@ import pandas as pd
 
 from .bundle import Bundle
 from .judgement import answer, listing, tally
-from .tables import covariate_label, formatted, in_sentence, outcome_label
+from .labels import covariate_label, in_sentence, outcome_label
+from .tables import formatted
 from .text import Text, escape
 
 GOOD_BALANCE, TOLERABLE_BALANCE = 0.10, 0.25

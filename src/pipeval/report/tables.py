@@ -13,6 +13,7 @@ import pandas as pd
 import yaml
 
 from .bundle import Bundle
+from .labels import CODED, coded, covariate_label, in_sentence, outcome_label
 from .text import Text, escape
 
 LEFT_KINDS = ("code", "text", "day", "light", "outcome", "bool", "mixed", "local")
@@ -24,6 +25,7 @@ SHARE_UNITS = ("percent", "share", "%", "pct")
 CHECK_KINDS = {"support": "pct", "balance": "dec2", "attrition": "points", "clusters": "int"}
 # How another reading of an indicator is printed, by the indicator's kind.
 READING_KINDS = {"growth": "spct", "difference": "spct", "share": "pct"}
+_NO_STUDY = Bundle.build({}, {})
 _WIDEST = 48  # characters after which a column wraps rather than grows
 _PAGE = 112  # characters of table text that fit side by side on a portrait page
 _NARROWEST = 0.45  # of the text width: a narrower table is stretched to it
@@ -64,9 +66,19 @@ def printed_table(bundle: Bundle, block: dict, text: Text) -> str | None:
     lines = [f'::: {{#tbl-{name.replace("_", "-")} .data width="{width:.2f}"}}', pipe, ""]
     lines += [f": {text.say(f'table.{name}.caption')}", ""]
     if text.has(f"table.{name}.note"):
-        level = text.number(bundle.study.get("did", {}).get("level", 0.95) * 100, "int")
-        lines += ["::: note", text.say(f"table.{name}.note", {"level": level}), ":::", ""]
+        lines += ["::: note", text.say(f"table.{name}.note", _note_values(frame, bundle, text)), ":::", ""]
     return "\n".join([*lines, ":::", ""])
+
+
+def _note_values(frame: pd.DataFrame, bundle: Bundle, text: Text) -> dict[str, str]:
+    """What a table's note may name: the level of its intervals, its first outcome, what its standardised differences divide by."""
+    outcomes = frame["outcome"].dropna() if "outcome" in frame else pd.Series(dtype=object)
+    known = frame["denominator"].dropna() if "denominator" in frame else pd.Series(dtype=object)
+    return {
+        "level": text.number(bundle.study.get("did", {}).get("level", 0.95) * 100, "int"),
+        "outcome": escape(in_sentence(outcome_label(outcomes.iloc[0], bundle, text.language))) if len(outcomes) else "—",
+        "denominator": escape(in_sentence(text.label("denominator", known.iloc[0] if len(known) else "treated"))),
+    }
 
 
 def chosen_rows(frame: pd.DataFrame, block: dict) -> pd.DataFrame:
@@ -112,7 +124,8 @@ def with_columns(frame: pd.DataFrame, block: dict, bundle: Bundle) -> pd.DataFra
 def spread(frame: pd.DataFrame, spec: dict) -> pd.DataFrame:
     """One row a key, a column for each wanted value and code: `smd` of sample `before` becomes `smd_before`.
 
-    `spec`: key (columns), column (the code), values (`name.code`), order (the codes of the first key, in order).
+    `spec`: key (columns), column (the code), values (`name.code`), order (the codes of the first key, in order), keep (columns that
+    hold one value throughout).
     """
     wide = frame[spec["key"]].drop_duplicates()
     for wanted in spec["values"]:
@@ -121,6 +134,8 @@ def spread(frame: pd.DataFrame, spec: dict) -> pd.DataFrame:
         wide = wide.merge(part.rename(columns={name: f"{name}_{code}"}), on=spec["key"], how="left")
     told = [c for c in wide.columns if c.startswith(spec["tells"])]
     wide = wide[wide[told].notna().any(axis=1)]
+    for name in spec.get("keep", ()):
+        wide[name] = frame[name].dropna().iloc[0] if name in frame and frame[name].notna().any() else None
     rank = {code: i for i, code in enumerate(spec["order"])}
     return wide.sort_values(spec["key"][0], key=lambda c: c.map(rank), kind="stable")
 
@@ -134,7 +149,7 @@ def formatted(column: str, row: dict, bundle: Bundle, text: Text) -> str:
         low, high = (formatted(c, row, bundle, text) for c in layout.intervals[column])
         return "—" if "—" in (low, high) else text.say("interval", {"low": low, "high": high})
     kind, value = layout.kinds.get(column, "num"), row.get(column)
-    if column in ("covariate", "detail", "reading") and isinstance(value, str) and value:
+    if column in CODED and isinstance(value, str) and value:
         return coded(column, value, bundle, text)
     if column in ("text", "description"):
         return str(row.get(f"{column}_{text.language}") or row.get(f"{column}_en") or row.get(column) or "")
@@ -190,46 +205,25 @@ def _sought_down(row: dict) -> bool:
     return row.get("direction") == "decrease" and row.get("unit") in SHARE_UNITS and _number(row.get("target"))
 
 
-def outcome_label(key: Any, bundle: Bundle, language: str) -> str:
-    """The study's own words for an outcome; its id when it has none."""
-    for outcome in bundle.study.get("outcomes", []):
-        if outcome["id"] == key:
-            label = outcome.get("label", {})
-            return label.get(language) or label.get("en") or next(iter(label.values()), str(key))
-    return str(key)
+def sided(column: str, text: Text) -> tuple[str, str]:
+    """A column of a match map as the column that it shows and whose firm's: `branch_treated` is (`branch`, `treated`).
 
-
-def in_sentence(label: str) -> str:
-    """A label as it stands inside a sentence: its first letter small, unless it begins with an acronym.
-
-    >>> in_sentence("Real sales"), in_sentence("GDP")
-    ('real sales', 'GDP')
+    A column that has words or a format of its own is nobody's: the second is empty.
     """
-    return label[:1].lower() + label[1:] if label[1:2].islower() else label
+    own = column in read_layout().kinds or text.has(f"column.{column}")
+    if own or not column.endswith(("_treated", "_control")):
+        return column, ""
+    name, _, side = column.rpartition("_")
+    return name, side
 
 
-def covariate_label(code: str, bundle: Bundle, text: Text) -> str:
-    """The words for a covariate: its own, `column=level` as "Column: level", `growth_x` as the earlier change of outcome x."""
-    column, _, level = str(code).partition("=")
-    if level:
-        name = text.label("covariate", column) if text.has(f"code.covariate.{column}") else text.heading(column)
-        return f"{name}: {text.label(column, level)}"
-    if column.startswith("growth_"):
-        return text.say("growth", {"outcome": outcome_label(column.removeprefix("growth_"), bundle, text.language)})
-    return text.label("covariate", code)
-
-
-def coded(column: str, value: str, bundle: Bundle, text: Text) -> str:
-    """The words for a code as this bundle means it: `detail` may be `code=value`, `reading` a measure or a branch."""
-    if column == "covariate":
-        return covariate_label(value, bundle, text)
-    if column == "detail":
-        code, _, rest = value.partition("=")
-        words = ", ".join(text.label("table", name) for name in rest.split(", "))
-        return text.say(f"code.detail.{code}", {"value": words}) if text.has(f"code.detail.{code}") else value
-    if column == "reading" and not text.has(f"code.reading.{value}"):
-        return text.label("measure", value)
-    return text.label(column, value)
+def heading(column: str, text: Text, table: str = "") -> str:
+    """The printed heading of a column of any table, those of a match map told apart by firm."""
+    label, side = sided(column, text)
+    if not side:
+        return text.heading(column, table)
+    name = covariate_label(label, _NO_STUDY, text) if text.has(f"code.covariate.{label}") else text.heading(label)
+    return text.say(f"column.of_{side}", {"name": name})
 
 
 def light(column: str, code: Any, text: Text) -> str:

@@ -12,10 +12,9 @@ from ..did.effects import Effects
 from ..did.estimate import at_reference, by_period, compared, estimate, population
 from ..did.twfe import twfe
 from ..errors import DesignError, EstimationError, collected
-from ..matching.match import match
 from ..matching.matched import MatchedSample
-from ..matching.panel import GROWTH, LEVEL, match_panel
-from ..study.specs import MatchSpec, Outcome, Study
+from ..matching.panel import LEVEL, match_controls
+from ..study.specs import Outcome, Study
 
 COLUMNS = [
     "row",
@@ -90,16 +89,6 @@ def _rows(panel: Panel, sample: MatchedSample, study: Study, outcome: Outcome) -
             "match_without_outcome_level",
             lambda: at_reference(estimate(panel, match_controls(panel, study, without), study, outcome), year),
         )
-
-
-def match_controls(panel: Panel, study: Study, spec: MatchSpec | None = None) -> MatchedSample:
-    """The study's match (or another) on the firms of the panel; outcome levels and growth among its columns are declared to it."""
-    spec = spec or study.match
-    until = study.treatment.reference_year
-    if spec.by_cohort:
-        return match_panel(panel, spec, until=until, anticipation=study.did.anticipation)
-    history = {p: [c for c in panel.firms if c.startswith(p)] for p in (LEVEL, GROWTH)}
-    return match(panel.firms, spec, until=until, outcome_levels=history[LEVEL], outcome_growth=history[GROWTH])
 
 
 def _with_backups(panel: Panel, sample: MatchedSample, study: Study, outcome: Outcome) -> Effects:

@@ -19,10 +19,10 @@ from ..data.treatment import build_panel
 from ..did.aggregate import aggregate
 from ..did.estimate import balance_of, by_period, estimate
 from ..errors import DesignError, EstimationError, collected
+from ..matching.panel import match_controls
 from ..matching.pool import comparable
 from ..study.specs import DidSpec, Study
 from .checks import design_checks
-from .grid import match_controls
 
 PROCESSES: dict[str, dict] = {
     "default": {},

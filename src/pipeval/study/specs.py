@@ -227,6 +227,10 @@ class MatchSpec(Spec):
                 raise ValueError(text)
         return self
 
+    def __repr_args__(self):
+        """Only what was chosen: an option left at its default says nothing."""
+        return [(name, value) for name, value in super().__repr_args__() if value != type(self).model_fields[name].default]
+
     @property
     def columns(self) -> tuple[str, ...]:
         """Every column of the firms that the match reads, each once."""

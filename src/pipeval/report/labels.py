@@ -1,0 +1,74 @@
+"""The words for what tables hold: outcomes, characteristics and the codes made of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .bundle import Bundle
+from .text import Text
+
+# Columns whose codes are made of others, such as `branch=leather`.
+CODED = ("covariate", "worst", "dropped", "detail", "reading", "variant")
+
+
+def outcome_label(key: Any, bundle: Bundle, language: str) -> str:
+    """The study's own words for an outcome; its id when it has none."""
+    for outcome in bundle.study.get("outcomes", []):
+        if outcome["id"] == key:
+            label = outcome.get("label", {})
+            return label.get(language) or label.get("en") or next(iter(label.values()), str(key))
+    return str(key)
+
+
+def in_sentence(label: str) -> str:
+    """A label as it stands inside a sentence: its first letter small, unless it begins with an acronym.
+
+    >>> in_sentence("Real sales"), in_sentence("GDP")
+    ('real sales', 'GDP')
+    """
+    return label[:1].lower() + label[1:] if label[1:2].islower() else label
+
+
+def covariate_label(code: str, bundle: Bundle, text: Text) -> str:
+    """The words for a term of a balance table: a covariate's own, and those made of them.
+
+    `column=level` is "Column: level", `growth_x` the earlier change of outcome x, `x^2` a square and `x*z` a product.
+    """
+    code = str(code)
+    if code.endswith("^2"):
+        return covariate_label(code.removesuffix("^2"), bundle, text) + "²"
+    if "*" in code:
+        return " × ".join(covariate_label(part, bundle, text) for part in code.split("*"))
+    column, _, level = code.partition("=")
+    if level:
+        name = text.label("covariate", column) if text.has(f"code.covariate.{column}") else text.heading(column)
+        return f"{name}: {text.label(column, level)}"
+    if column.startswith("growth_"):
+        return text.say("growth", {"outcome": outcome_label(column.removeprefix("growth_"), bundle, text.language)})
+    return text.label("covariate", code)
+
+
+def coded(column: str, value: str, bundle: Bundle, text: Text) -> str:
+    """The words for a code as this bundle means it: `detail` may be `code=value`, `reading` a measure or a branch."""
+    if column in ("covariate", "worst"):
+        return covariate_label(value, bundle, text)
+    if column == "dropped":
+        return ", ".join(covariate_label(term, bundle, text) for term in value.split(", "))
+    if column == "variant":
+        return _variant(value, bundle, text)
+    if column == "detail":
+        code, _, rest = value.partition("=")
+        words = ", ".join(text.label("table", name) for name in rest.split(", "))
+        return text.say(f"code.detail.{code}", {"value": words}) if text.has(f"code.detail.{code}") else value
+    if column == "reading" and not text.has(f"code.reading.{value}"):
+        return text.label("measure", value)
+    return text.label(column, value)
+
+
+def _variant(value: str, bundle: Bundle, text: Text) -> str:
+    """The words for a variant of a match: `ids 3`, `+1 bin`, `0.25 sd`, `ln_age × 2`, or a code."""
+    first, _, rest = value.partition(" ")
+    for code, other in ((first, rest), (rest, first)):
+        if rest and text.has(f"code.variant.{code}"):
+            return text.say(f"code.variant.{code}", {"value": other})
+    return f"{covariate_label(first, bundle, text)} {rest}" if rest and first != "×" else text.label("variant", value)
