@@ -82,7 +82,9 @@ def rows(draws: int, curved: bool) -> pd.DataFrame:
         # what the interval would hold were the estimator centred: the standard error apart from the bias
         bias = estimate.mean() - EFFECT
         centred = (low - bias <= EFFECT) & (high - bias >= EFFECT)
-        out.append((name, len(values), bias, estimate.std(ddof=1), error.mean() / estimate.std(ddof=1), held.mean(), centred.mean()))
+        out.append(
+            (name, len(values), bias, estimate.std(ddof=1), error.mean() / estimate.std(ddof=1), held.mean(), centred.mean())
+        )
     return pd.DataFrame(out, columns=["design", "draws", "bias", "sd", "error / sd", "coverage", "coverage, centred"])
 
 

@@ -74,7 +74,16 @@ def study(stage: str = "final") -> dict:
 
 def full(stage: str = "final") -> Bundle:
     """A bundle that holds every table of the contract."""
-    tables = {**_programme(), **_samples(), **_control(), **_effects(), **_dynamics(), **_judgement(stage), **_execution()}
+    tables = {
+        **_programme(),
+        **_samples(),
+        **_control(),
+        **_effects(),
+        **_dynamics(),
+        **_judgement(stage),
+        **_execution(),
+        **hidden(),
+    }
     notes = [
         Note("few_clusters", "only {n} treated business clusters: the t({df}) distribution is used", {"n": 6, "df": 5}),
         Note("zz_untranslated", "a remark that no language file knows: {what}", {"what": HOSTILE}),
@@ -353,6 +362,108 @@ def _control() -> dict[str, pd.DataFrame]:
             [("treated", "matched", 129, 129.0), ("control", "matched", 129, 121.4), ("treated", "caliper", 12, NAN)],
         ),
         "overlap": _frame("bin_low bin_high n_treated n_control weight_control", overlap),
+    } | _match_tables()
+
+
+def _match_tables() -> dict[str, pd.DataFrame]:
+    """What else is told of the match: other designs, joint test, squares and products, who with whom."""
+    designs = [
+        ("own", "optimal", 129, 0.915, 129, 121.4, 0.12, 0.04, 0.83, "ln_age", 0.13, 0, 0.09, 0.094, ""),
+        ("nearest_replaced", "nearest", 133, 0.943, 91, 66.9, 0.16, 0.05, 0.67, "exports_baseline", 0.15, 0, 0.11, 0.116, ""),
+        (
+            "cem",
+            "cem",
+            38,
+            0.27,
+            52,
+            32.3,
+            0.03,
+            0.01,
+            1.0,
+            "branch=leather",
+            0.08,
+            0,
+            NAN,
+            NAN,
+            "no variation before the programme",
+        ),
+        ("ipw", "ipw", *[NAN] * 7, "", NAN, 0, NAN, NAN, "a fault that no template knows"),
+        ("common_support", "", 136, 0.965, 285, 285.0, 0.63, 0.26, 0.33, "chamber_member", 0.3, 5, 0.08, 0.083, ""),
+    ]
+    terms = [
+        (c, s, 2.9, 2.9 - d, 0.84, d, "treated", d * 0.84, 0.2)
+        for c, before, after in [
+            ("ln_workers", 0.53, 0.05),
+            ("ln_workers^2", 0.55, 0.11),
+            ("branch=leather*chamber_member", 0.3, -0.31),
+            ("ln_workers*chamber_member", 0.4, 0.02),
+        ]
+        for s, d in (("before", before), ("after", after))
+    ]
+    pairs = [
+        ("1", 2004.0, "ZZ-F0001", "ZZ-F0895", 1, "control", 0.105, 1.0, 3.0, 3.9, "leather", "leather"),
+        ("1", 2004.0, "ZZ-F0001", "ZZ-F0896", 2, "backup", 0.2, 0.0, 3.0, 3.7, "leather", "leather"),
+    ]
+    return {
+        "designs": _frame(
+            "design method n_treated share_treated n_control ess_control smd_max smd_mean share_balanced worst ks_max n_off_support "
+            "mde mde_share reason",
+            designs,
+        ),
+        "orthogonality": _frame(
+            "sample statistic df df_resid p_value n_treated n_control n_clusters dropped",
+            [
+                ("before", 11.01, 9, 455, 1e-9, 162, 294, 456, "branch=leather, exports_baseline"),
+                ("after", 1.01, 9, 128, 0.436, 129, 129, 129, "branch=leather"),
+            ],
+        ),
+        "balance_terms": _frame(
+            "covariate sample mean_treated mean_control sd_treated smd denominator mean_difference p_value", terms
+        ),
+        "pair_distances": _frame(
+            "cohort n_pairs mean median p95 max caliper",
+            [("all", 129, 0.07, 0.06, 0.19, 0.22, 0.23), ("2004", 83, 0.07, 0.06, 0.18, 0.22, 0.23)],
+        ),
+        "match_map": _frame(
+            "set_id cohort treated_id control_id rank role distance weight ln_workers_treated ln_workers_control branch_treated "
+            "branch_control",
+            pairs,
+        ),
+    }
+
+
+def hidden() -> dict[str, pd.DataFrame]:
+    """How far the matched estimate moves over small choices, and what it withstands of something unseen."""
+    bias = [
+        ("ln_sales", 95, 0.077, 0.012, 1.153, "", 0.017, 0.123, 0.027, ""),
+        ("ln_va_job", 78, 0.06, 0.103, NAN, "not_significant", 0.01, 0.096, 0.0, ""),
+        ("ln_price", 49, 0.0, 1.0, NAN, "no_difference", 0.02, 0.133, 0.018, ""),
+    ]
+    columns = (
+        "outcome n_sets hodges_lehmann p_signed_rank gamma reason partial_r2 robustness_value robustness_value_significance note"
+    )
+    benchmarks = [
+        (o, c, k, 0.01 * k, 0.004 * k, b - 0.002 * k * move, 0.03, b - 0.06, b + 0.06)
+        for o, b in (("ln_sales", 0.073), ("ln_price", -0.031))
+        for c, move in (("ln_workers", 1 if b > 0 else -1), ("chamber_member", 5 if b > 0 else -5))
+        for k in (1.0, 2.0, 3.0)
+    ]
+    choices = [("headline", "", 0.063, 0.031, 1.0, 0.0), ("tie_break", "ids 1", 0.066, 0.031, 0.99, 0.11)]
+    choices += [("caliper", "× 0.5", 0.082, 0.033, 0.61, 0.63), ("caliper", "0.25 sd", 0.058, 0.03, 0.8, 0.17)]
+    choices += [("cutpoints", "+1 bin", NAN, NAN, NAN, NAN), ("order", "closest", 0.06, 0.03, 0.9, 0.1)]
+    fragility = [("ln_sales", k, v, b, se, 129, 129, share, moved, "") for k, v, b, se, share, moved in choices]
+    summary = [
+        ("ln_sales", "tie_break", 20, 0, 0.063, 0.066, 0.11, 0.99),
+        ("ln_sales", "caliper", 4, 0, 0.058, 0.082, 0.63, 0.61),
+        ("ln_va_job", "caliper", 3, 1, 0.024, 0.046, 0.29, 0.61),
+    ]
+    return {
+        "hidden_bias": _frame(columns, bias),
+        "benchmarks": _frame(
+            "outcome covariate multiple r2_treatment r2_outcome estimate std_error conf_low conf_high", benchmarks
+        ),
+        "fragility": _frame("outcome kind variant estimate std_error n_treated n_control shared_pairs moved reason", fragility),
+        "fragility_summary": _frame("outcome kind n n_failed low high moved shared_pairs", summary),
     }
 
 

@@ -7,6 +7,7 @@ import sys
 import time
 import zipfile
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -15,22 +16,27 @@ from openpyxl import load_workbook
 
 from pipeval.data.contract import TABLES
 from pipeval.errors import DataError, Note, UsageError
+from pipeval.matching.support import support_note
+from pipeval.matching.terms import DENOMINATORS
 from pipeval.report.annex import annex
 from pipeval.report.bundle import Bundle, read_bundle, save, spreadsheet_safe
 from pipeval.report.document import markdown
 from pipeval.report.figures import _signed
 from pipeval.report.judgement import listing
+from pipeval.report.labels import coded, covariate_label
+from pipeval.report.remarks import note_lines
 from pipeval.report.render import render
 from pipeval.report.sentences import SENTENCES
 from pipeval.report.tables import printed_table, read_layout
 from pipeval.report.text import escape, languages, read_text
 from pipeval.study.lint import CHECKS, DETAILS
+from pipeval.study.specs import MatchSpec
 from pipeval.verdicts.evidence import GRADES
 from pipeval.verdicts.remarks import REMARKS
 
 # The tests are collected by importlib, which does not put their folder on the path.
 sys.path.insert(0, str(Path(__file__).parent))
-from bundle_fixture import HOSTILE, full, study, tiny
+from bundle_fixture import HOSTILE, full, hidden, study, tiny
 
 ES, EN = read_text("es"), read_text("en")
 
@@ -277,6 +283,11 @@ def test_no_code_stands_in_a_printed_report():
             assert not re.search(r"\b(None|nan|NaN|inf|True|False)\b", prose)
 
 
+def _options(name: str) -> str:
+    """Every value that an option of the match takes."""
+    return " ".join(map(str, get_args(MatchSpec.model_fields[name].annotation)))
+
+
 CODES = {
     "attainment": "met partly_met not_met not_yet_due not_measurable infeasible",
     "evidence": " ".join(GRADES),
@@ -286,19 +297,35 @@ CODES = {
     "rule": "support balance pre_trend pre_trend_matched base_year attrition spillover clusters",
     "detail": " ".join(code for code in DETAILS if code),
     "reading": "total mean median survivors_only exits_as_zero projection leather_footwear ceramics garment",
-    "row": "headline design_matched design_common_support method_dr method_ipw method_reg no_covariates earlier_base "
+    "row": "headline design_matched design_matched_adjusted matched_with_backups design_common_support "
+    "method_dr method_ipw method_reg no_covariates earlier_base "
     "average_all_years twfe comparison_never_treated comparison_not_yet_treated business_cluster without_other_programmes "
     "match_without_outcome_level",
     "status": "done delayed in_progress pending cancelled matched caliper missing_covariate no_partner_in_exact_cell "
-    "not_chosen pool_exhausted",
-    "reason": "kept indirect ineligible other_programme same_cluster treated_in_other_programme not_linear "
+    "not_chosen pool_exhausted off_support kept_apart cohort_not_matched later_cohort reserve",
+    "reason": "kept_apart cohort_not_matched reserve not_significant no_difference "
+    "kept indirect ineligible other_programme same_cluster treated_in_other_programme not_linear "
     "not_estimated later_cohort query outside_branches closed_before_entry other_beneficiary missing_covariate caliper "
     "no_partner_in_exact_cell pool_exhausted not_chosen not_observed_or_off_support off_support not_among in_both_lists",
     "stage": "register evaluated comparable surveyed_base matched analysed frame pool support match queries headline outcome",
     "event": "project_start first_disbursement last_disbursement execution_end midterm final goal_due",
-    "kind": "count growth difference milestone share transition level change query blocking",
+    "kind": "count growth difference milestone share transition level change query blocking "
+    "headline tie_break row_order order seed caliper link subclasses cutpoints support moments",
+    "role": "treated control backup",
+    "covariate": "propensity_score",
+    "cohort": "all",
+    "denominator": " ".join(DENOMINATORS.values()),
+    "variant": "ids rows random bin sd largest smallest closest data logit probit none minmax hull crump",
+    "method": _options("method"),
+    "estimator": "dr ipw reg",
+    "distance": _options("distance"),
+    "link": _options("link"),
+    "order": _options("order"),
+    "support": _options("support"),
+    "moments": _options("moments"),
+    "estimand": _options("estimand"),
     "definition": "component2 ta_recipient beneficiary",
-    "design": "common_support matched",
+    "design": "common_support matched own nearest nearest_two nearest_replaced mahalanobis full cem ebal ipw",
 }
 
 
@@ -325,6 +352,178 @@ def test_the_midterm_is_labelled_early_and_judges_no_goal():
     words = markdown(full("midterm"), ES, {})
     assert "TEMPRAN" in words and "tbl-indicator-evolution" in words
     assert words.index("::: early") < words.index("tbl-verdict-summary") and "impacto" not in words
+
+
+NOTES = (
+    "no_score weight_on_one_treated weight_on_one_control fewer_subclasses beyond_window cohort_not_matched sets_unobserved "
+    "sets_of_several benchmark_incomplete match_on_growth match_on_outcome_level"
+)
+
+
+def test_every_remark_of_the_match_has_words():
+    made = [
+        support_note((9, 20), after, "minmax", e)
+        for e in ("att", "atc", "ate", "ato")
+        for after in ((9, 20), (8, 19), (9, 19), (8, 20))
+    ]
+    keys = {note.key for note in made if note}
+    assert keys >= {"support_att", "support_att_same", "support_atc", "support_atc_same", "support_ate", "support_ato"}
+    for words in (ES, EN):
+        assert all(words.has(f"note.{key}") for key in (*keys, *NOTES.split()))
+        said = "\n".join(note_lines(Bundle.build(study(), {}, [n for n in made if n]), words)).replace("\\", "")
+        assert not re.search(r"minmax|[{}—]", said) and ("8 of 9" in said or "8 empresas tratadas, de 9" in said)
+    share = Note("weight_on_one_control", "", {"share": 0.234, "n": 40})
+    assert "23.4% of the weight of 40" in markdown(Bundle.build(study(), {}, [share]), EN, {}).replace("\\", "")
+
+
+def test_squares_products_and_variants_are_worded():
+    none = Bundle.build({}, {})
+    assert covariate_label("ln_age^2", none, EN) == "Age (log)²"
+    assert covariate_label("branch=leather*ln_age", none, ES) == "Rama: Cuero × Antigüedad (log)"
+    assert coded("dropped", "branch=leather, ln_age", none, EN) == "Branch: Leather, Age (log)"
+    shown = [coded("variant", v, none, EN) for v in ("ids 3", "+1 bin", "0.25 sd", "× 0.5", "ln_age × 2", "closest", "8")]
+    assert shown == ["Draw 3 of ties", "+1 bin", "0.25 standard deviations", "× 0.5", "Age (log) × 2", "Closest first", "8"]
+    said = SENTENCES["balance_terms"](full(), EN)[0].replace("\\", "")
+    assert (
+        "1 of the 3 squares and products" in said and "2 within 0.25" in said and "0.31 (Branch: Leather × Chamber member)" in said
+    )
+
+
+def _matched(words=EN, **match) -> str:
+    chosen = MatchSpec(**({"covariates": ("ln_workers", "ln_age")} | match)).model_dump(mode="json")
+    params = study() | {"headline": "matched", "match": chosen}
+    tables = {"orthogonality": full().table("orthogonality")}
+    said = [line for name in ("estimation", "matching") for line in SENTENCES[name](Bundle.build(params, tables), words)]
+    return " ".join(said).replace("\\", "")
+
+
+EVERY_MATCH = [
+    {"method": "optimal", "exact": ("branch",), "caliper": 0.25, "backups": 2},
+    {"method": "optimal", "estimand": "atc", "ratio": 2},
+    {"method": "nearest", "order": "closest", "ratio": 2, "ratio_range": (1, 3), "caliper": 0.1, "caliper_unit": "raw"},
+    {
+        "method": "nearest",
+        "replace": True,
+        "by_cohort": True,
+        "window": 2,
+        "distance": "mahalanobis",
+        "distance_covariates": ("ln_age",),
+    },
+    {
+        "method": "nearest",
+        "replace": True,
+        "reuse": 3,
+        "distance": "column",
+        "distance_column": "ln_age",
+        "calipers": {"ln_age": 0.5},
+    },
+    {"method": "full", "antiexact": ("branch",), "never_together": (("a", "b"),), "estimand": "ate"},
+    {"method": "subclass", "subclasses": 8, "exact": ("branch",)},
+    {"method": "cem", "exact": ("branch",)},
+    {"method": "cem", "covariates": (), "exact": ("branch",)},
+    *({"method": "ipw", "estimand": e, "support": "crump", "link": "probit"} for e in ("att", "atc", "ate", "ato")),
+    *({"method": m, "estimand": e} for m in ("ebal", "cbps") for e in ("att", "atc", "ate")),
+]
+
+
+@pytest.mark.parametrize("match", EVERY_MATCH, ids=lambda m: " ".join(map(str, m.values())))
+def test_the_match_is_told_as_it_was_made(match):
+    for words, of_sets in ((EN, r"\b(pairs?|sets?|matched set)\b"), (ES, r"\b(parejas?|conjuntos?)\b")):
+        said = _matched(words, **match)
+        assert "—" not in said and "{" not in said and not re.search(r"\b[a-z]+_[a-z]+\b", said)
+        if match["method"] not in ("optimal", "nearest", "full"):
+            assert not re.search(of_sets, said)
+        assert ("con reemplazo" in said or "with replacement" in said) == bool(match.get("replace"))
+        assert ("Abadie" in said) == bool(match.get("replace"))
+    by_set = match["method"] in ("optimal", "full") or (match["method"] == "nearest" and not match.get("replace"))
+    said = _matched(**match)
+    assert ("clustered by matched set" in said) == by_set
+    assert ("clustered by stratum" in said) == (match["method"] in ("subclass", "cem"))  # fewer clusters than firms: strata enough
+    assert ("weights were estimated" in said) == (match["method"] in ("ipw", "ebal", "cbps"))
+
+
+def test_the_clusters_of_the_study_join_those_of_the_match():
+    params = study() | {"headline": "matched", "did": study()["did"] | {"cluster": "business_cluster"}}
+    said = " ".join(SENTENCES["estimation"](Bundle.build(params, {}), EN))
+    assert "clustered by matched set, joined with business cluster" in said
+    weighting = params | {"match": {"method": "ebal", "covariates": ["ln_age"]}}
+    assert "clustered by business cluster" in " ".join(SENTENCES["estimation"](Bundle.build(weighting, {}), EN))
+
+
+def test_the_designs_are_shown_with_the_one_that_the_plan_chose():
+    table, said = _printed("designs"), SENTENCES["designs"](full(), EN)[0].replace("\\", "")
+    assert "five ways" in said and "chose optimal matching, the row “As planned”" in said and "common support, and adjust" in said
+    assert "| As planned" in table and "no variation before the programme" in table and "9.4%" in table and "91.5%" in table
+    foreign = _printed("designs", ES)
+    assert "Sin variación antes del programa" in foreign and "Mensaje del cálculo" in foreign and "fault" not in foreign
+    matched = Bundle.build(study() | {"headline": "matched"}, {"designs": full().table("designs")})
+    assert "rest on that row" in SENTENCES["designs"](matched, EN)[0]
+
+
+def test_the_balance_table_names_what_its_differences_divide_by():
+    rows = [("ln_workers", "level", s, 2.9, 2.4, 0.1, 0.9, "control") for s in ("before", "after")]
+    names = ["covariate", "kind", "sample", "mean_treated", "mean_control", "smd", "variance_ratio", "denominator"]
+    block = next(b for b in read_layout().sections["control"] if b.get("table") == "balance")
+    bundle = Bundle.build(study(), {"balance": pd.DataFrame(rows, columns=names)})
+    assert "before matching (controls)" in printed_table(bundle, block, EN).replace("\\", "")
+    assert "(empresas tratadas)" in _printed("balance", ES)
+
+
+def test_a_fragile_estimate_is_a_warning_and_a_steady_one_is_not():
+    steady = SENTENCES["fragility"](full(), EN)[0].replace("\\", "")
+    assert "No such choice" in steady and "0.63 standard errors (real sales, width of the caliper)" in steady
+    table = hidden()["fragility_summary"]
+    table.loc[table["outcome"] == "ln_va_job", ["moved", "low", "high"]] = [1.32, -0.021, 0.046]
+    fragile = Bundle.build(study(), {"fragility_summary": table})
+    said = SENTENCES["fragility"](fragile, EN)
+    assert len(said) == 1 and "**Warning.**" in said[0] and "real sales" not in said[0]
+    assert "value added per job, width of the caliper (−0.021 to 0.046; up to 1.32 standard errors)" in said[0].replace("\\", "")
+    assert "**Advertencia.**" in SENTENCES["fragility"](fragile, ES)[0]
+    assert SENTENCES["fragility"](Bundle.build(study(), {"fragility_summary": table.assign(moved=np.nan)}), EN) == []
+
+
+def _hidden(match=None, **columns) -> str:
+    tables = hidden()
+    tables["hidden_bias"] = tables["hidden_bias"].assign(**columns)
+    params = study() | ({"match": match} if match else {})
+    return "\n".join(SENTENCES["hidden_bias"](Bundle.build(params, tables), EN)).replace("\\", "")
+
+
+def test_hidden_bias_claims_no_more_than_the_tables_show():
+    said = _hidden()
+    assert "real sales, Γ = 1.15" in said and "12.3% and 2.7%" in said and "does not say whether it exists" in said
+    assert "In value added per job and average sales price the matched sets show no difference" in said
+    assert "In value added per job the estimate of the regression cannot be told from zero" in said
+    # the strongest characteristic takes most of the estimate away, whatever its sign
+    assert "real sales, 0.063 (0.013 to 0.133), as strong as chamber member" in said
+    assert "average sales price, −0.021 (−0.091 to 0.029), as strong as chamber member" in said
+    nothing = _hidden(gamma=np.nan, reason="not_significant", robustness_value_significance=0.0)
+    assert "Γ" not in nothing and "yardstick" not in nothing and nothing.count("nothing to explain away") == 2
+    weights = _hidden({"method": "ebal"}, n_sets=0, gamma=np.nan, reason="differences by set need …")
+    assert "gives it none" in weights and "nothing to explain away" in weights and not re.search(r"\bsets?\b", weights)
+    unseen = _hidden(gamma=np.nan, reason="a set needs a treated firm …")
+    assert "could not be computed" in unseen and "Matched sets" not in unseen
+
+
+def test_the_yardstick_is_printed_for_one_outcome_and_the_sets_only_where_there_are_any():
+    table = _printed("benchmarks")
+    assert "Outcome: real sales." in table and table.count("| Chamber member") == 1
+    block = next(b for b in read_layout().sections["robustness"] if b.get("table") == "hidden_bias" and "name" not in b)
+    empty = hidden()["hidden_bias"].assign(hodges_lehmann=np.nan, n_sets=0)
+    assert printed_table(Bundle.build(study(), {"hidden_bias": empty}), block, EN) is None
+
+
+def test_who_was_matched_with_whom_is_in_the_workbook_in_words(rendered):
+    sheet = load_workbook(rendered / "annex.xlsx")["match_map"]
+    rows = [[cell.value for cell in row] for row in sheet.iter_rows()]
+    sides = ("empresa tratada", "empresa de control")
+    assert rows[0][8:] == [f"{name}, {side}" for name in ("Trabajadores (log)", "Rama") for side in sides]
+    assert (
+        rows[2][2:6] == ["ZZ-F0001", "ZZ-F0895", 1, "Control"] and rows[3][5] == "De reserva" and rows[2][10:] == ["Cuero", "Cuero"]
+    )
+    book = load_workbook(rendered / "annex.xlsx")
+    assert book["pair_distances"]["A3"].value == "Todas" and book["balance_terms"]["A5"].value == "Trabajadores (log)²"
+    assert {"designs", "orthogonality", "fragility", "fragility_summary", "hidden_bias", "benchmarks"} <= set(book.sheetnames)
 
 
 def test_absent_tables_become_one_gap_sentence_a_section():

@@ -196,14 +196,17 @@ def _rows(term: str, x: np.ndarray, samples: dict[str, Arms], denominator: str) 
     if missing.any():
         samples = {name: pair.where(~missing) for name, pair in samples.items()}
     binary = is_binary(x)
-    moments = {name: (pair.treated.moments(x), pair.control.moments(x)) for name, pair in samples.items()}
+    own = {name: (x[pair.treated.place], x[pair.control.place]) for name, pair in samples.items()}
+    moments = {
+        name: (pair.treated.own_moments(own[name][0]), pair.control.own_moments(own[name][1])) for name, pair in samples.items()
+    }
     sd = spreads(x, *moments["before"])
-    ordered = None if binary else np.sort(x)[: len(x) - int(missing.sum())]  # missing values are sorted last
+    line = None if binary else _Line(x, len(x) - int(missing.sum()))
     rows = []
     for name, pair in samples.items():
         means, variances = zip(*moments[name], strict=True)
         gap = means[0] - means[1]
-        ecdf = (abs(gap), abs(gap)) if binary else _ecdf_distance(x, ordered, pair)
+        ecdf = (abs(gap), abs(gap)) if binary else _ecdf_distance(line, own[name][0], pair)
         rows.append(
             {
                 "covariate": term,
@@ -222,36 +225,52 @@ def _rows(term: str, x: np.ndarray, samples: dict[str, Arms], denominator: str) 
                 "ess_control": pair.control.ess,
                 "denominator": denominator,
                 "mean_difference": gap,
-                "p_value": _welch(gap, variances, pair) if name == "before" else _clustered(x, means, pair),
+                "p_value": _welch(gap, variances, pair) if name == "before" else _clustered(own[name], means, pair),
             }
         )
     return rows
 
 
-def _ecdf_distance(x: np.ndarray, ordered: np.ndarray, pair: Arms) -> tuple[float, float]:
+class _Line:
+    """The values of one term in order, and where each distinct one ends; missing values are none of them."""
+
+    def __init__(self, x: np.ndarray, n: int):
+        self.x, self.ordered = x, np.sort(x)[:n]  # missing values are sorted last
+        ends = np.ones(n, bool)  # after the last firm of each value
+        np.not_equal(self.ordered[1:], self.ordered[:-1], out=ends[:-1])
+        self.ends = None if ends.all() else np.flatnonzero(ends)  # None: at every place
+
+    def at_ends(self, values: np.ndarray) -> np.ndarray:
+        return values if self.ends is None else values[self.ends]
+
+    def counted(self) -> np.ndarray:
+        """How many firms stand up to each end."""
+        return np.arange(1, len(self.ordered) + 1) if self.ends is None else self.ends + 1
+
+
+def _ecdf_distance(line: _Line, treated: np.ndarray, pair: Arms) -> tuple[float, float]:
     """Mean and maximum, over the distinct values, of the distance between the arms' weighted distribution functions."""
     n1, n0 = pair.treated.total, pair.control.total
     if not (n1 > 0 and n0 > 0):
         return np.nan, np.nan
-    ends = np.r_[ordered[1:] != ordered[:-1], True]  # after the last firm of each value
     if pair.plain is not None:  # counts do, without looking weights up
-        places = np.searchsorted(ordered, np.sort(x[pair.treated.place]))  # sorted: neighbours are looked up together
-        treated = np.cumsum(np.bincount(places, minlength=len(ordered)))[ends]
-        distance = treated * (1 / n1 + 1 / n0)
-        distance -= (np.flatnonzero(ends) + 1) / n0
+        places = np.searchsorted(line.ordered, np.sort(treated))  # sorted: neighbours are looked up together
+        distance = line.at_ends(np.cumsum(np.bincount(places, minlength=len(line.ordered)))) * (1 / n1 + 1 / n0)
+        distance -= line.counted() / n0
     else:
-        distance = np.cumsum(_steps(x, ordered, pair.step))[ends]
+        distance = line.at_ends(np.cumsum(_steps(line, pair.step)))
     np.abs(distance, out=distance)
     return float(distance.mean()), float(distance.max())
 
 
-def _steps(x: np.ndarray, ordered: np.ndarray, step: np.ndarray) -> np.ndarray:
-    """By place in `ordered`: the step of the firms there; of equal values it stands at the first, or firm by firm."""
+def _steps(line: _Line, step: np.ndarray) -> np.ndarray:
+    """By place on the line: the step of the firms there; of equal values it stands at the first, or firm by firm."""
+    x, n = line.x, len(line.ordered)
     moving = np.flatnonzero(step)
-    if 4 * len(moving) < len(ordered):  # looking a few up is quicker than ordering all
+    if 4 * len(moving) < n:  # looking a few up is quicker than ordering all
         moving = moving[np.argsort(x[moving])]
-        return np.bincount(np.searchsorted(ordered, x[moving]), weights=step[moving], minlength=len(ordered))
-    return step[np.argsort(x)[: len(ordered)]]
+        return np.bincount(np.searchsorted(line.ordered, x[moving]), weights=step[moving], minlength=n)
+    return step[np.argsort(x)[:n]]
 
 
 def _welch(gap: float, variances: Sequence[float], pair: Arms) -> float:
@@ -264,20 +283,19 @@ def _welch(gap: float, variances: Sequence[float], pair: Arms) -> float:
     return _two_sided(gap, total, df)
 
 
-def _clustered(x: np.ndarray, means: tuple[float, float], pair: Arms) -> float:
-    """Two-sided p-value of a weighted difference of means, its influence summed by cluster."""
+def _clustered(own: tuple[np.ndarray, np.ndarray], means: tuple[float, float], pair: Arms) -> float:
+    """Two-sided p-value of a weighted difference of means, its influence summed by cluster; `own`: the values of each arm."""
     if not (pair.treated.total > 0 and pair.control.total > 0):
         return np.nan
-    size = int(pair.cluster.max()) + 1
-    sums, there, alone = np.zeros(size), np.zeros(size, bool), 0.0
-    for one, mean, sign in ((pair.treated, means[0], 1), (pair.control, means[1], -1)):
-        cluster = pair.cluster[one.place]
-        influence = x[one.place] - mean
-        influence *= sign * one.weight / one.total
-        sums += np.bincount(cluster, influence, minlength=size)
-        there[cluster] = True
-        alone += float((influence**2).sum())
-    groups, total = int(there.sum()), float((sums**2).sum())
+    influence, alone = [], 0.0
+    for one, values, mean in zip((pair.treated, pair.control), own, means, strict=True):
+        part = values - mean
+        part *= one.weight / one.total
+        alone += float(part @ part)
+        influence.append(part)
+    sums = pair.by_cluster(*influence)
+    sums *= sums
+    groups, total = pair.groups, float(sums.sum())
     if groups < 2 or not total > NO_VARIANCE * alone:  # the firms of every set are equal but for rounding
         return np.nan
     total *= groups / (groups - 1)

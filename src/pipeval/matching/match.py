@@ -166,7 +166,7 @@ def _turn(of: Entrants, seek: np.ndarray) -> np.ndarray:
     return np.argsort(-value if of.spec.order == "largest" else value, kind="stable")
 
 
-def _pair_table(of: Entrants, posed: Problem, pairs: Pairs, role: str | None = None) -> pd.DataFrame:
+def _pair_table(of: Entrants, posed: Problem, pairs: Pairs) -> pd.DataFrame:
     i, j, rank = pairs
     seek, serve = of.arms
     head, number = np.unique(i, return_inverse=True)

@@ -45,21 +45,21 @@ class Arm:
 
         Negative weights, those of a regression, enter the mean alone.
         """
-        mean = self._mean(x)
+        return self.own_moments(x[self.place])
+
+    def own_moments(self, own: np.ndarray) -> tuple[float, float]:
+        """The same of the arm's own values, in the order of `place`."""
+        mean = float((self.weight * own).sum() / self.total) if self.total > 0 else np.nan
         if self.n < len(self.weight):
             positive = self.weight > 0
-            return mean, arm(self.place[positive], self.weight[positive]).moments(x)[1]
+            return mean, arm(self.place[positive], self.weight[positive]).own_moments(own[positive])[1]
         freedom = self.total**2 - self.square
         if self.n < 2 or freedom <= 0:
             return mean, np.nan
-        gap = x[self.place]
-        gap -= mean
+        gap = own - mean
         gap *= gap
         gap *= self.weight
         return mean, float(gap.sum() * self.total / freedom)
-
-    def _mean(self, x: np.ndarray) -> float:
-        return float((self.weight * x[self.place]).sum() / self.total) if self.total > 0 else np.nan
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,18 +67,33 @@ class Arms:
     """Treated and controls in one sample. A firm may stand in both: it enters later than those whose control it is.
 
     By position: `cluster` (−1: none), `step` (what the firm adds to the treated's distribution function less the controls'), and,
-    where every firm stands in one arm and weighs 1, `plain` (whether it is treated; None otherwise).
+    where every firm stands in one arm and weighs 1, `plain` (whether it is treated; None otherwise). `groups`: clusters with a firm
+    of either arm. `alone`: whether each firm is its own cluster, named by its position.
     """
 
     treated: Arm
     control: Arm
     cluster: np.ndarray
     step: np.ndarray
+    groups: int
     plain: np.ndarray | None = None
+    alone: bool = False
 
     def where(self, seen: np.ndarray) -> Arms:
         """Both arms without the firms that are not `seen`."""
-        return arms_of(self.treated.where(seen), self.control.where(seen), self.cluster, self.plain)
+        return arms_of(self.treated.where(seen), self.control.where(seen), self.cluster, self.plain, self.alone)
+
+    def by_cluster(self, treated: np.ndarray, control: np.ndarray) -> np.ndarray:
+        """Sums by cluster of values of the treated less values of the controls, both in the order of their `place`."""
+        if self.alone:
+            sums = np.zeros(len(self.cluster))
+            sums[self.treated.place] = treated
+            sums[self.control.place] -= control
+            return sums
+        size = int(self.cluster.max()) + 1
+        sums = np.bincount(self.cluster[self.treated.place], treated, minlength=size)
+        sums -= np.bincount(self.cluster[self.control.place], control, minlength=size)
+        return sums
 
 
 def arm(place: np.ndarray, weight: np.ndarray) -> Arm:
@@ -89,13 +104,16 @@ def arm(place: np.ndarray, weight: np.ndarray) -> Arm:
     return Arm(place, weight, float(weight.sum()), float((weight**2).sum()), int((weight > 0).sum()))
 
 
-def arms_of(treated: Arm, control: Arm, cluster: np.ndarray, plain: np.ndarray | None = None) -> Arms:
+def arms_of(treated: Arm, control: Arm, cluster: np.ndarray, plain: np.ndarray | None = None, alone: bool = False) -> Arms:
     """Two arms as one sample."""
     step = np.zeros(len(cluster))
     if treated.total > 0 and control.total > 0:
         step[treated.place] = treated.weight / treated.total
         step[control.place] -= control.weight / control.total
-    return Arms(treated, control, cluster, step, plain)
+    there = np.zeros(int(cluster.max(initial=-1)) + 1, bool)
+    there[cluster[treated.place]] = True
+    there[cluster[control.place]] = True
+    return Arms(treated, control, cluster, step, int(there.sum()), plain, alone)
 
 
 def arms(firms: pd.DataFrame, matched: MatchedSample | pd.Series) -> dict[str, Arms]:
@@ -124,14 +142,14 @@ def arms(firms: pd.DataFrame, matched: MatchedSample | pd.Series) -> dict[str, A
     treated = np.isfinite(cohort)
     alone = np.arange(len(firms))
     ones = np.ones(len(firms))
-    before = arms_of(arm(alone[treated], ones[treated]), arm(alone[~treated], ones[~treated]), alone, treated)
+    before = arms_of(arm(alone[treated], ones[treated]), arm(alone[~treated], ones[~treated]), alone, treated, True)
     place, weight, in_treated = _weighted(firms, matched, cohort)
     known = (place >= 0) & ~np.isnan(weight)
     place, weight, in_treated = place[known], weight[known], in_treated[known]
     sums = [np.bincount(place[side], weights=weight[side], minlength=len(firms)) for side in (in_treated, ~in_treated)]
     by_set = isinstance(matched, MatchedSample) and matched.clusters_are_sets
     cluster = _clusters(firms, matched) if by_set else alone
-    return {"before": before, "after": arms_of(arm(alone, sums[0]), arm(alone, sums[1]), cluster)}
+    return {"before": before, "after": arms_of(arm(alone, sums[0]), arm(alone, sums[1]), cluster, alone=not by_set)}
 
 
 def _weighted(firms: pd.DataFrame, matched: MatchedSample | pd.Series, cohort: np.ndarray):

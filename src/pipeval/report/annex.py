@@ -65,9 +65,7 @@ def _sheet(sheet, frame: pd.DataFrame, name: str, bundle: Bundle, text: Text) ->
     formats = [_FORMATS.get(kinds.get(labels[c], "num"), "General") for c in frame.columns]
     shown = [frame[c].map(lambda v, c=c: _value(v, labels[c], kinds.get(labels[c], "num"), bundle, text)) for c in frame.columns]
     headings = [heading(c, text, name) for c in frame.columns]
-    widths = [
-        min(48, max([len(words), *(len(str(v)) for v in column)]) + 2) for words, column in zip(headings, shown, strict=True)
-    ]
+    widths = [min(48, max([len(words), *(len(str(v)) for v in column)]) + 2) for words, column in zip(headings, shown, strict=True)]
     _heading(sheet, headings, widths)
     _names(sheet, list(frame.columns))
     for row in zip(*shown, strict=True):

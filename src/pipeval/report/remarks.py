@@ -41,6 +41,8 @@ def _filled(template: str, raw: dict, values: dict) -> str:
 def _value(name: str, value, bundle: Bundle, text: Text) -> str:
     if isinstance(value, bool) or value is None:
         return text.say("yes" if value else "no") if isinstance(value, bool) else "—"
+    if name == "share" and isinstance(value, float):
+        return text.number(value, "pct")
     if isinstance(value, int | float):
         return str(value) if isinstance(value, int) and 1900 <= value <= 2100 else text.number(value)
     if isinstance(value, list):
@@ -50,6 +52,8 @@ def _value(name: str, value, bundle: Bundle, text: Text) -> str:
 
 def _worded(name: str, value: str, bundle: Bundle, text: Text) -> str:
     """A text that a floor above composed: names of columns, counts by rule, a count and a few ids, or a message."""
+    if name == "rule":
+        return text.label("support", value)
     if name in ("names", "columns"):
         return ", ".join(_column(code, bundle, text) for code in value.split(", "))
     if name == "counts":

@@ -10,10 +10,11 @@ import pandas as pd
 from .bundle import Bundle
 from .judgement import answer, listing, tally
 from .labels import covariate_label, in_sentence, outcome_label
+from .match_sentences import GOOD_BALANCE, TOLERABLE_BALANCE, cluster_words, design_of, family
+from .match_sentences import SENTENCES as OF_MATCH
 from .tables import formatted
 from .text import Text, escape
 
-GOOD_BALANCE, TOLERABLE_BALANCE = 0.10, 0.25
 # The sample of the balance table that carries the headline, by effective design.
 HEADLINE_SAMPLE = {"adjusted": "weighted", "matched": "after", "plain": "before"}
 
@@ -60,7 +61,7 @@ def effects(bundle: Bundle, text: Text) -> list[str]:
         text.say(
             "say.effects",
             {
-                "design": escape(in_sentence(text.label("design", _design(study)))),
+                "design": escape(in_sentence(text.label("design", design_of(study)))),
                 "reference_year": str(study["treatment"]["reference_year"]),
                 "base_year": str(study["baseline"]["year"]),
                 "level": _level(bundle, text),
@@ -74,21 +75,22 @@ def estimation(bundle: Bundle, text: Text) -> list[str]:
     study = bundle.study
     did, money = study.get("did", {}), study.get("money", {})
     values = {
-        "method": escape(text.label("method", did.get("method", "dr"))),
+        "method": escape(text.label("estimator", did.get("method", "dr"))),
         "covariates": listing([in_sentence(covariate_label(c, bundle, text)) for c in _adjusted_for(study)], text),
         "comparison": escape(text.label("comparison", did.get("comparison", "not_yet_treated"))),
         "base": escape(text.label("base", did.get("base", "universal"))),
-        "cluster": escape(text.label("cluster", "set_id" if _design(study) == "matched" else did.get("cluster", "firm_id"))),
+        "cluster": escape(cluster_words(bundle, text)),
         "level": _level(bundle, text),
         "deflator": escape(text.label("deflator", money.get("deflator"))),
         "money_year": str(money.get("base_year") or ""),
     }
     kind = "real" if money.get("headline") == "real" else "nominal"
-    design = [text.say(f"say.estimation.{_design(study)}", values), text.say("say.estimation.design", values)]
+    means = f"matched_{family(study)}" if design_of(study) == "matched" else design_of(study)
+    design = [text.say(f"say.estimation.{means}", values), text.say("say.estimation.design", values)]
     amounts = [o["id"] for o in study.get("outcomes", []) if o.get("scale") == "poisson"]
     if amounts:
         names = [in_sentence(outcome_label(o, bundle, text.language)) for o in amounts]
-        key = "poisson_weighted" if _design(study) == "adjusted" else "poisson"
+        key = "poisson_weighted" if design_of(study) == "adjusted" else "poisson"
         design.append(text.say(f"say.estimation.{key}", {"outcomes": listing(names, text)}))
     return [" ".join(design), text.say(f"say.estimation.{kind}", values)]
 
@@ -121,7 +123,7 @@ def balance(bundle: Bundle, text: Text) -> list[str]:
     if rows.empty:
         return []
     sizes = {s: part.set_index("covariate")["smd"].abs().dropna() for s, part in rows.groupby("sample", sort=False)}
-    design = _design(bundle.study)
+    design = design_of(bundle.study)
     wanted = HEADLINE_SAMPLE[design]
     sentences = []
     for key, sample in (("plain", "before"),) if design == "plain" else (("before", "before"), (wanted, wanted)):
@@ -273,16 +275,9 @@ def _named_checks(rows: pd.DataFrame, bundle: Bundle, text: Text) -> list[str]:
     return names
 
 
-def _design(study: dict) -> str:
-    """The effective design of the headline: `matched`, `adjusted` (on the common support) or `plain` (the pool as it is)."""
-    if study.get("headline") == "matched":
-        return "matched"
-    return "adjusted" if study.get("did", {}).get("covariates") else "plain"
-
-
 def _adjusted_for(study: dict) -> list[str]:
     """The characteristics that the headline takes into account."""
-    if _design(study) == "matched":
+    if design_of(study) == "matched":
         match = study.get("match", {})
         return list(dict.fromkeys((*match.get("covariates", ()), *match.get("exact", ()))))
     return list(study.get("did", {}).get("covariates", ()))
@@ -314,4 +309,4 @@ SENTENCES = {
     "outputs": outputs,
     "corrective": corrective,
     "untestable": untestable,
-}
+} | OF_MATCH

@@ -19,6 +19,7 @@ from ..did.estimate import at_reference, by_period, compared, estimate
 from ..did.inference import pretrend_test
 from ..errors import DesignError, EstimationError, collected
 from ..matching.matched import MatchedSample
+from ..matching.panel import GROWTH
 from ..study.specs import Outcome, Study
 
 GOOD_SMD, TOLERABLE_SMD = 0.10, 0.25
@@ -97,7 +98,7 @@ def _balance(balance: pd.DataFrame, study: Study) -> Found:
 
 def _pre_trend(found: Effects | None, study: Study) -> Found:
     """p-value of the joint test that nothing differed before entry; not testable where growth itself was matched on."""
-    if any(c.startswith("growth_") for c in (*study.match.covariates, *study.match.exact, *study.did.covariates)):
+    if any(c.startswith(GROWTH) for c in (*study.match.columns, *study.did.covariates)):
         return "not_testable", np.nan, "pre_trend_matched"
     if found is None or "weight_treated" not in found.table:
         return "not_testable", np.nan, "pre_trend"
