@@ -406,8 +406,8 @@ def _match_tables() -> dict[str, pd.DataFrame]:
     ]
     return {
         "designs": _frame(
-            "design method n_treated share_treated n_control ess_control smd_max smd_mean share_balanced worst ks_max n_off_support "
-            "mde mde_share reason",
+            "design method n_treated share_treated n_control ess_control smd_max smd_mean share_balanced worst ks_max "
+            "n_off_support mde mde_share reason",
             designs,
         ),
         "orthogonality": _frame(

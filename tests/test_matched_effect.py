@@ -408,10 +408,10 @@ def test_estimated_weights_enter_by_their_derivative(choices, estimator):
     np.testing.assert_allclose(found.influence, with_estimated_part(estimator, panel, sample), atol=1e-7)
 
 
-@pytest.mark.parametrize("estimator", [plain_did, adjusted_did])
+@pytest.mark.parametrize("estimator", [plain_did, adjusted_did, amounts])
 @pytest.mark.parametrize("estimand", ["ate", "ato"])
 def test_estimated_weights_of_both_arms(estimator, estimand):
-    panel = one_cohort(staggered())
+    panel = one_cohort(staggered(zeros=estimator is amounts))
     sample = match(panel.firms, spec_of(method="ipw", estimand=estimand))
     np.testing.assert_allclose(estimator(panel, sample).influence, with_estimated_part(estimator, panel, sample), atol=1e-7)
 

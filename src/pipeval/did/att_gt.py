@@ -106,7 +106,8 @@ def att_gt(
         for g in np.unique(keys["cohort"]):
             rows, adjust = (keys["cohort"] == g).to_numpy(), adjustment(sample, wide.index, float(g))
             if adjust is not None:
-                arrays[0][:, rows] = adjust(arrays[0][:, rows], weigh[float(g)], cohort == g)
+                inside = (arrays[1][:, rows] > 0) | arrays[2][:, rows]
+                arrays[0][:, rows] = adjust(arrays[0][:, rows], weigh[float(g)], cohort == g, inside)
     labels = cluster_labels(panel.firms, spec.cluster) if clusters is None else clusters
     return effects_from(keys, estimate, arrays, wide.index, labels, spec.level, notes + plan_notes + run_notes)
 

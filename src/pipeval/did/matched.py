@@ -23,8 +23,9 @@ from ..study.specs import STRATA, DidSpec
 PEERS = 8
 """How many nearest firms of the serving arm tell what a firm would do, for the variance after matching with replacement."""
 
-Adjust = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
-"""From influence (n, rows), weights (n,), treated (n,) of the firms of one cohort's rows to the influence put right."""
+Adjust = Callable[..., np.ndarray]
+"""From influence (n, rows), weights (n,), treated (n,) and, where it matters, who is in each row (bool, n, rows) of the firms of one
+cohort's rows to the influence put right."""
 
 
 def refuse_unfit(sample: MatchedSample, spec: DidSpec) -> None:

@@ -128,8 +128,9 @@ class _Cell(NamedTuple):
 
 
 def _reweighted(cell: _Cell, adjust, w: np.ndarray, treated: np.ndarray) -> _Cell:
-    """The cell with what the estimation of the comparison firms' weights adds to its untreated mean."""
-    return cell._replace(psi=adjust(cell.psi[:, None], w, treated)[:, 0])
+    """The cell with what the estimation of the firms' weights adds to its untreated mean and to its totals."""
+    psi, observed, counterfactual = adjust(np.column_stack([cell.psi, cell.observed, cell.counterfactual]), w, treated).T
+    return cell._replace(psi=psi, observed=observed, counterfactual=counterfactual)
 
 
 def _odds(cov: Covariates, cohort: np.ndarray, w: np.ndarray, g: float):
