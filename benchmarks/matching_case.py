@@ -1,6 +1,9 @@
-"""One call, measured alone in its process: `python matching_case.py '<json>'`, started by matching.py with the interpreter of a package.
+"""One call, measured alone in its process; started by matching.py with an interpreter that has the package.
 
-Needs numpy and pandas; each package is imported by the function that calls it. Prints one line of JSON and saves what was found.
+    python matching_case.py '{"job": …, "n1": …, "n0": …, "package": …, "memory": …, "given": …, "found": …}'
+
+Needs numpy and pandas; each package is imported by the function that calls it. Prints one line of JSON and saves what was
+found.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ import pandas as pd
 
 SEED = 20031121
 FOUND = tuple[dict[str, np.ndarray], float]
-"""What was found (`pairs`: row of the treated, row of the control; `number`: set of each row; `smd`), and the CPU seconds of the call."""
+"""What was found (`pairs`: rows of treated and control; `number`: set of each row; `smd`), and the call's CPU seconds."""
 
 
 def firms(job: str, n1: int, n0: int) -> pd.DataFrame:
@@ -200,7 +203,7 @@ def matchit(job: str, table: pd.DataFrame, given: str) -> FOUND:
     code = R.format(data=data, out=out, terms=" + ".join(covariates(table)), call=call, **flags)
     done = subprocess.run(["Rscript", "-e", code], capture_output=True, text=True)
     if done.returncode:
-        raise RuntimeError(done.stderr.strip().splitlines()[-1])
+        raise RuntimeError((done.stderr.strip() or "R stopped").splitlines()[-1])
     seconds, number = done.stdout.split()[-2:]
     VERSIONS["matchit"] = number
     found = pd.read_csv(out).to_numpy()

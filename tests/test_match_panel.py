@@ -113,11 +113,13 @@ def test_anticipation_moves_base_year_and_window():
 
 
 def test_reserves_are_ranked_and_step_in():
-    panel = made(seed=5)
+    panel = made(260, seed=5)
     sample = quiet(panel, by_cohort(backups=3, caliper=1.0))
+    plain = quiet(panel, by_cohort(caliper=1.0))
+    pd.testing.assert_frame_equal(sample.sets, plain.sets)  # every cohort has its controls before anybody is reserved
     assert sample.backups["firm_id"].is_unique and sample.backups.groupby("set_id").size().max() == 3
     assert not sample.backups["firm_id"].isin(sample.sets["firm_id"]).any()
-    first = sample.backups.iloc[0]
+    first = sample.backups[sample.backups["set_id"].isin(sample.backups.query("rank == 2")["set_id"])].iloc[0]
     control = sample.sets.query("set_id == @first.set_id and role == 'control'")["firm_id"].iloc[0]
     seen = panel.firms.index.drop([control, first["firm_id"]])
     after = sample.with_backups(seen)
@@ -169,6 +171,32 @@ def test_a_cohort_that_cannot_be_matched_is_named():
         quiet(Panel(only.assign(cohort=only["cohort"].where(only["cohort"] == 2005, NEVER)), panel.outcomes), by_cohort())
     with pytest.raises(DesignError, match="set match.by_cohort: true"):
         match_panel(panel, MatchSpec(covariates=("ln_age",)))
+    with pytest.raises(DesignError, match="use match_panel"):
+        match(panel.firms, by_cohort(covariates=("ln_age",)))
+
+
+def test_what_makes_no_sense_is_refused_before_any_cohort_is_matched():
+    panel = made(seed=8)
+    with pytest.raises(DesignError, match="anticipation is 0 years or more and lags 1 or more; found -3 and 2"):
+        quiet(panel, by_cohort(), anticipation=-3)
+    with pytest.raises(DesignError, match="'base_ln_job' is not one. Did you mean 'base_ln_jobs'"):
+        quiet(panel, by_cohort(covariates=("base_ln_job",)))
+    with pytest.raises(DesignError, match="no firm enters up to 2001; cohorts are 3 cohorts"):
+        quiet(panel, by_cohort(), until=2001)
+    with pytest.raises(DesignError, match=r"never_together lists firm ids; 1 firm \(F9999\)"):
+        quiet(panel, by_cohort(never_together=(("F0001", "F9999"),)))
+    with pytest.raises(DesignError, match="with did.anticipation: 1 some would leave their sets"):
+        att_gt(panel, "ln_sales", DidSpec(anticipation=1), quiet(panel, by_cohort(window=1)))
+
+
+def test_firms_never_together_of_one_cohort_bind_the_others_to_nothing():
+    panel = made(seed=11)
+    two = panel.firms.index[panel.firms["cohort"] == 2004][:2].tolist()
+    free, bound = quiet(panel, by_cohort()), quiet(panel, by_cohort(never_together=(tuple(two),)))
+    pd.testing.assert_frame_equal(free.sets, bound.sets)
+    pairs = free.pairs.iloc[0]
+    apart = quiet(panel, by_cohort(never_together=((pairs["treated_id"], pairs["control_id"]),)))
+    assert not ((apart.pairs["treated_id"] == pairs["treated_id"]) & (apart.pairs["control_id"] == pairs["control_id"])).any()
 
 
 def test_matching_on_levels_and_growth_is_noted_once():

@@ -16,6 +16,7 @@ from openpyxl import load_workbook
 
 from pipeval.data.contract import TABLES
 from pipeval.errors import DataError, Note, UsageError
+from pipeval.evaluation import evaluate
 from pipeval.matching.support import support_note
 from pipeval.matching.terms import DENOMINATORS
 from pipeval.report.annex import annex
@@ -26,10 +27,12 @@ from pipeval.report.judgement import listing
 from pipeval.report.labels import coded, covariate_label
 from pipeval.report.remarks import note_lines
 from pipeval.report.render import render
+from pipeval.report.save import save as save_evaluation
 from pipeval.report.sentences import SENTENCES
 from pipeval.report.tables import printed_table, read_layout
 from pipeval.report.text import escape, languages, read_text
 from pipeval.study.lint import CHECKS, DETAILS
+from pipeval.study.params import read_study
 from pipeval.study.specs import MatchSpec
 from pipeval.verdicts.evidence import GRADES
 from pipeval.verdicts.remarks import REMARKS
@@ -592,3 +595,27 @@ def test_rendering_twice_gives_the_same_bytes(tmp_path):
     render(second, ["en"])
     for path in [*made, *(first / "figures").glob("*.png")]:
         assert path.read_bytes() == (second / path.relative_to(first)).read_bytes(), path.name
+
+
+OTHER_MATCHES = {
+    "ebal": ({"exact": (), "caliper": None}, "entropy balancing", "clustered by firm"),
+    "full": ({}, "full matching", "clustered by matched set"),
+    "nearest": ({"replace": True}, "with replacement", "Abadie and Imbens"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", OTHER_MATCHES)
+def test_a_report_on_another_match_is_true_of_it(method, tmp_path):
+    choices, name, errors = OTHER_MATCHES[method]
+    root = Path(__file__).parents[1]
+    planned = read_study(root / "params" / "guanajuato_final.yaml")
+    chosen = planned.match.changed({"method": method} | choices)
+    folder = save_evaluation(evaluate(planned.model_copy(update={"headline": "matched", "match": chosen})), tmp_path)
+    render(folder, ["en"])
+    html = (folder / "report.en.html").read_text()
+    said = " ".join(re.sub(r"<[^>]+>", " ", html.split("<main")[-1]).split())
+    assert name in said and errors in said and "rest on that row" in said
+    if method == "ebal":
+        assert not re.search(r"\b(matched sets?|pairs)\b", said) and "gives it none" in said
+    assert not re.search(r"Message of the computation|\b(nan|None)\b", said)

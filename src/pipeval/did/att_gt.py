@@ -14,7 +14,7 @@ from ..study.specs import DidSpec
 from .covariates import Covariates, cell_columns, covariates, explain
 from .effects import Effects, effects_from
 from .kernel import CellError, logit, score_columns, two_by_two
-from .matched import adjustment, refuse_unfit, within_window
+from .matched import adjustment, joined_clusters, refuse_unfit, within_window
 
 PLAIN = DidSpec()
 
@@ -53,7 +53,7 @@ def att_gt(
         what its making adds to the uncertainty (`did.matched.adjustment`). Or a Series by `firm_id`: sampling weights taken as
         known. Firms without a weight enter no cell.
     clusters : Series, optional
-        Cluster by `firm_id`; by default those of the matched sample, else what `spec.cluster` says.
+        Cluster by `firm_id`; by default what `spec.cluster` says, with a matched sample joined with its own clusters.
 
     Returns
     -------
@@ -98,7 +98,7 @@ def att_gt(
         refuse_unfit(sample, spec)
         cells, window_notes = within_window(cells, sample)
         plan_notes += window_notes
-        clusters = sample.clusters if clusters is None else clusters
+        clusters = sample_clusters(sample, panel.firms, spec) if clusters is None else clusters
     weigh = cohort_weights(weights if sample is None else sample.weights, panel.firms)
     run = _run(cells, y, wide.columns, cohort, cov, weigh, spec)
     keys, estimate, arrays, run_notes = _assembled(run, len(wide))
@@ -204,6 +204,13 @@ def cohort_weights(weights: pd.Series | None, firms: pd.DataFrame) -> dict[float
     if not any(w.any() for w in by_cohort.values()):
         raise DesignError("weights are a Series by firm_id, or by (cohort, firm_id); none of its ids is a firm of the panel")
     return by_cohort
+
+
+def sample_clusters(sample: MatchedSample, firms: pd.DataFrame, spec: DidSpec) -> pd.Series:
+    """The clusters of a matched sample, joined with the column that `spec.cluster` names, if it names one."""
+    if spec.cluster in ("firm_id", "set_id"):
+        return sample.clusters
+    return joined_clusters(sample, cluster_labels(firms, spec.cluster))
 
 
 def cluster_labels(firms: pd.DataFrame, cluster: str) -> pd.Series | None:

@@ -21,15 +21,12 @@ from ..matching.support import on_support
 from ..study.files import nearest
 from ..study.specs import DidSpec, Outcome, Study
 from .aggregate import aggregate
-from .att_gt import att_gt, cluster_labels
+from .att_gt import att_gt
 from .effects import Effects
-from .matched import joined_clusters
 from .poisson import poisson_att
 
 Design = Literal["common_support", "matched", "matched_adjusted"]
 SCORE = "matched_score"
-OWN = ("firm_id", "set_id")
-"""Clusters that a matched sample knows by itself."""
 
 
 def common_support(panel: Panel, scores: pd.Series) -> Panel:
@@ -96,10 +93,9 @@ def estimate(
     if design == "matched_adjusted":
         firms, spec = _with_score(firms, sample), spec.model_copy(update={"covariates": (SCORE,), "method": "reg"})
     weights = sample if matched else None
-    clusters = joined_clusters(sample, cluster_labels(panel.firms, spec.cluster)) if matched and spec.cluster not in OWN else None
     if outcome.scale == "poisson":
-        return poisson_att(firms, outcome.id, spec, weights=weights, clusters=clusters, by="period")
-    return att_gt(firms, outcome.id, spec, weights=weights, clusters=clusters)
+        return poisson_att(firms, outcome.id, spec, weights=weights, by="period")
+    return att_gt(firms, outcome.id, spec, weights=weights)
 
 
 def _with_score(panel: Panel, sample: MatchedSample) -> Panel:

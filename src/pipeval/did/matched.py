@@ -37,8 +37,12 @@ def refuse_unfit(sample: MatchedSample, spec: DidSpec) -> None:
         When controls that enter later meet `comparison: never_treated`, or a second set of odds meets weights that are
         estimated or controls that serve again.
     """
-    enters_later = bool((sample.sets["role"] == "control").any() and sample.spec.window is not None)
-    if enters_later and spec.comparison == "never_treated":
+    if sample.spec.window is not None and spec.anticipation > sample.anticipation:
+        raise DesignError(
+            f"the match took controls that enter later (match.window) for {sample.anticipation} year(s) of anticipation; with "
+            f"did.anticipation: {spec.anticipation} some would leave their sets. Match again with that anticipation"
+        )
+    if sample.spec.window is not None and spec.comparison == "never_treated":
         raise DesignError(
             "the match took controls that enter later (match.window), which comparison: never_treated would throw out of their "
             "sets; use comparison: not_yet_treated, or leave out match.window"

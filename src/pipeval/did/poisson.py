@@ -15,7 +15,7 @@ from ..data.panel import NEVER, Panel
 from ..errors import DesignError, EstimationError, Note, some, warn
 from ..matching.matched import MatchedSample
 from ..study.specs import DidSpec
-from .att_gt import PLAIN, cluster_labels, cohort_weights, missing_covariates
+from .att_gt import PLAIN, cluster_labels, cohort_weights, missing_covariates, sample_clusters
 from .covariates import Covariates, cell_columns, covariates, explain
 from .effects import Effects, effects_from
 from .kernel import CellError, logit
@@ -77,7 +77,7 @@ def poisson_att(
     sample = weights if isinstance(weights, MatchedSample) else None
     if sample is not None:
         refuse_unfit(sample, spec)
-        weights, clusters = sample.weights, sample.clusters if clusters is None else clusters
+        weights, clusters = sample.weights, sample_clusters(sample, panel.firms, spec) if clusters is None else clusters
     cohort = panel.firms["cohort"].to_numpy(float)
     weigh = cohort_weights(weights, panel.firms)
     last = wide.columns.max() if wide.shape[1] else -np.inf

@@ -116,11 +116,9 @@ def cells(pool: pd.DataFrame, columns: Sequence[str], missing_apart: bool = Fals
 def _groups(ids: pd.Index, groups: Sequence[Sequence[str]]) -> list[np.ndarray]:
     """Never-together groups as labels: groups without a common member share an array."""
     arrays: list[np.ndarray] = []
-    unknown = [name for group in groups for name in group if name not in ids]
-    if unknown and all(name not in ids for group in groups for name in group):
-        raise DesignError(f"match.never_together lists firm ids; none of {some(unknown)} is a firm matched")
+    names = ids.astype(str) if groups else ids
     for number, group in enumerate(groups):
-        members = np.flatnonzero(ids.isin(list(group)))
+        members = np.flatnonzero(names.isin(list(group)))
         free = next((a for a in arrays if (a[members] < 0).all()), None)
         if free is None:
             free = np.full(len(ids), -1)
@@ -133,12 +131,19 @@ def _proved(firms: pd.DataFrame, spec: MatchSpec) -> tuple[pd.DataFrame, np.ndar
     """The firms in the order of their ids, and the row each had: one row each, with whole cohorts and finite covariates."""
     asked = [name for name in spec.columns if name not in _SCORE_COLUMNS]
     require_columns(firms, ["cohort", *asked], "the columns of match")
+    if firms.index.isna().any():
+        raise DataError(f"every firm needs an id; {int(firms.index.isna().sum())} row(s) have none. Name the firms in the index")
     if not firms.index.is_unique:
         repeated = firms.index[firms.index.duplicated()].unique()
         raise DataError(f"each firm stands once in the table matched; repeated: {some(repeated)}. Keep one row of each")
-    missing = firms.index[firms["cohort"].isna()]
-    if len(missing):
-        raise DataError(f"cohort must be a period, or infinite for never treated; missing for {some(missing)}")
+    cohort = pd.to_numeric(firms["cohort"].astype(object), errors="coerce").to_numpy(float)
+    wrong = firms.index[np.isnan(cohort) | np.isneginf(cohort)]
+    if len(wrong):
+        raise DataError(
+            f"cohort must be a period, or infinite for never treated; it is neither for {some(wrong)}. "
+            "Panel.from_frame takes missing, 0 and −1 for never too"
+        )
+    known_groups(firms.index, spec.never_together)
     for name in asked:
         if is_numeric(firms[name]):
             numbers(firms[name])
@@ -146,8 +151,23 @@ def _proved(firms: pd.DataFrame, spec: MatchSpec) -> tuple[pd.DataFrame, np.ndar
     words = [name for name in as_number if name not in _SCORE_COLUMNS and not is_numeric(firms[name])]
     if words:
         raise DesignError(f"a caliper and a distance need numbers; {', '.join(words)} hold words. Name them in match.exact instead")
-    order = np.arange(len(firms)) if firms.index.is_monotonic_increasing else np.asarray(firms.index.argsort())
-    return firms[list(dict.fromkeys(["cohort", *asked]))].iloc[order], order
+    order = _order(firms.index)
+    return firms[list(dict.fromkeys(["cohort", *asked]))].assign(cohort=cohort).iloc[order], order
+
+
+def _order(ids: pd.Index) -> np.ndarray:
+    """The positions of the firms in the order of their ids; numbers and words together as words."""
+    try:
+        return np.arange(len(ids)) if ids.is_monotonic_increasing else np.asarray(ids.argsort())
+    except TypeError:
+        return np.argsort([str(i) for i in ids], kind="stable")
+
+
+def known_groups(ids: pd.Index, groups: Sequence[Sequence[str]]) -> None:
+    """Refuse a never-together group that names a firm which is none."""
+    unknown = sorted({name for group in groups for name in group} - set(ids.astype(str))) if groups else []
+    if unknown:
+        raise DesignError(f"match.never_together lists firm ids; {some(unknown)} is no firm of the table. Correct or remove it")
 
 
 def _missing(firms: pd.DataFrame, spec: MatchSpec) -> np.ndarray:
@@ -163,6 +183,11 @@ def _both_arms(treated: np.ndarray, used: np.ndarray, until: float | None) -> No
     n_treated, n_control = int(treated[used].sum()), int((~treated[used]).sum())
     if n_treated == 0 or n_control == 0:
         when = "" if until is None else f" (cohorts up to {until:g})"
+        if treated.all():
+            raise DesignError(
+                f"matching needs controls: never treated is written as an infinite cohort, and all {len(treated)} firms have a period. "
+                "Panel.from_frame takes missing, 0 and −1 for never too"
+            )
         raise DesignError(
             f"matching needs treated firms and never-treated controls with no covariate missing; found {n_treated} treated{when} "
             f"of {treated.sum()} and {n_control} controls of {(~treated).sum()}. Look for a covariate that is missing for one arm"
@@ -196,8 +221,10 @@ def _scored(of: Entrants) -> Entrants:
     try:
         fit = propensity(of.treated[of.used], x, of.spec.link)
     except (DesignError, EstimationError) as error:
-        if _needs_score(of.spec):
+        if _needs_score(of.spec.model_copy(update={"order": "data"})):
             raise
+        if _needs_score(of.spec):
+            raise type(error)(f"{error}. Or set match.order: data, which needs no score") from None
         text = "no propensity score could be fitted, so support and overlap cannot be shown: {reason}"
         return replace(of, notes=(*of.notes, warn(Note("no_score", text, {"reason": str(error)}))))
     score, linear = np.full(len(of.firms), np.nan), np.full(len(of.firms), np.nan)

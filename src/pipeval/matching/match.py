@@ -7,13 +7,14 @@ whatever the method, the same steps in the same order and the same result.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from ..errors import DesignError, EstimationError, Note, warn
+from ..errors import DesignError, EstimationError, Note, collected, warn
 from ..study.specs import STRATA, WEIGHTING, MatchSpec
 from .design_matrix import expand
 from .entrance import Entrants, cells, entrants, problem
@@ -92,6 +93,10 @@ def match(
     >>> sample.unmatched.to_numpy().tolist()
     [['e', 'control', 'not_chosen']]
     """
+    if spec.by_cohort:
+        raise DesignError(
+            "match.by_cohort matches each entry cohort on what was known the year before: use match_panel, with a panel"
+        )
     notes = _notes(spec, outcome_levels, outcome_growth)
     of = entrants(firms, spec, until)
     method = _stratified if spec.method in STRATA else _weighted if spec.method in WEIGHTING else _partnered
@@ -122,23 +127,25 @@ def _partnered(of: Entrants) -> _Found:
     single = np.setdiff1d(np.arange(len(seek)), i)
     of.reason[seek[single]] = why_single(posed, single)[single]
     if len(i) == 0:
-        why = pd.Series(of.reason[seek]).value_counts()
-        raise DesignError(
-            "no firm found a partner: "
-            + ", ".join(f"{n} {_WORDS[reason]}" for reason, n in why.items())
-            + ". Drop a variable from match.exact, or widen the calipers"
-        )
+        raise DesignError(_nobody(of.reason[seek]))
     sets = _pair_table(of, posed, (i, j, rank))
-    backups = _backups(of, posed, (i, j, rank), turn, sets) if spec.backups else None
+    backups = _backups(of, posed, (i, j, rank)) if spec.backups else None
     return _Found(sets, width, backups, _space(of, posed, np.r_[np.unique(i), len(seek) + np.unique(j)]) if spec.replace else None)
 
 
 _WORDS = {
-    "no_partner_in_exact_cell": "with nobody of the other arm in their exact cell",
-    "caliper": "with nobody inside their calipers",
-    "kept_apart": "whose only candidates must be kept apart from them",
-    "pool_exhausted": "whose candidates were taken",
+    "no_partner_in_exact_cell": ("with nobody of the other arm in their exact cell", "drop a variable from match.exact"),
+    "caliper": ("with nobody inside their calipers", "widen match.caliper and match.calipers"),
+    "kept_apart": ("whose only candidates must be kept apart from them", "look at match.antiexact and match.never_together"),
+    "pool_exhausted": ("whose candidates were taken", "add controls"),
 }
+
+
+def _nobody(reason: np.ndarray) -> str:
+    """That nobody found a partner, why, and what to do."""
+    why = pd.Series(reason).value_counts()
+    found = ", ".join(f"{n} {_WORDS[key][0]}" for key, n in why.items())
+    return f"no firm found a partner: {found}. Likeliest first: " + "; ".join(_WORDS[key][1] for key in why.index)
 
 
 def _pairs(of: Entrants, posed: Problem, turn: np.ndarray) -> Pairs:
@@ -181,24 +188,43 @@ def _pair_table(of: Entrants, posed: Problem, pairs: Pairs) -> pd.DataFrame:
     )
 
 
-def _backups(of: Entrants, posed: Problem, pairs: Pairs, turn: np.ndarray, sets: pd.DataFrame) -> pd.DataFrame:
-    """Ranked reserve controls of the sets, as rows like theirs."""
-    i, j, rank = backup_pairs(posed, pairs, turn, of.spec.backups)
+def reserves(firms: pd.DataFrame, spec: MatchSpec, sets: pd.DataFrame, closed: Sequence = ()) -> pd.DataFrame:
+    """Ranked reserve controls of the sets that `match` made of these firms by this spec, nobody of `closed` among them.
+
+    One row a reserve, columns as `MatchedSample.sets`, role `backup`, weight 0.
+    """
+    with collected():  # said when the sets were made
+        of = entrants(firms, spec)
+    posed, _ = problem(of)
     seek, serve = of.arms
-    of.reason[serve[j]] = "reserve"
-    head = np.unique(pairs[0])
-    table = pd.DataFrame(
-        {
-            "set_id": np.searchsorted(head, i) + 1,
-            "cohort": of.firms["cohort"].to_numpy(float)[seek[i]],
-            "firm_id": of.firms.index.to_numpy()[serve[j]],
-            "role": "backup",
-            "rank": rank,
-            "distance": posed.distance(posed.seek[i], posed.serve[j]),
-            "weight": 0.0,
-        }
-    )
-    return table.sort_values(["set_id", "rank"], ignore_index=True).astype({"firm_id": sets["firm_id"].dtype, "role": "str"})
+    at = pd.Index(of.firms.index).get_indexer(sets["firm_id"])
+    head = sets["rank"].to_numpy() == 0
+    number = sets["set_id"].to_numpy()
+    seeker = pd.Series(np.searchsorted(seek, at[head]), index=number[head])
+    i, j = seeker[number[~head]].to_numpy(), np.searchsorted(serve, at[~head])
+    return _backups(of, posed, (i, j, sets["rank"].to_numpy()[~head]), closed)
+
+
+def _backups(of: Entrants, posed: Problem, pairs: Pairs, closed: Sequence = ()) -> pd.DataFrame:
+    seek, serve = of.arms
+    i, j, rank = pairs
+    free = ~of.firms.index[serve].isin(closed)
+    free[j] = True  # those of the sets themselves: taken, but known to be
+    place = np.cumsum(free) - 1
+    open_to = replace(posed, serve=posed.serve[free])
+    i, j, rank = backup_pairs(open_to, (i, place[j], rank), _turn(of, seek), of.spec.backups)
+    at = serve[free][j]
+    of.reason[at] = "reserve"
+    columns = {
+        "set_id": np.searchsorted(np.unique(pairs[0]), i) + 1,
+        "cohort": of.firms["cohort"].to_numpy(float)[seek[i]],
+        "firm_id": of.firms.index[at],
+        "role": words(["backup"], np.zeros(len(i), int)),
+        "rank": rank,
+        "distance": posed.distance(posed.seek[i], open_to.serve[j]),
+        "weight": 0.0,
+    }
+    return pd.DataFrame(columns).sort_values(["set_id", "rank"], ignore_index=True)
 
 
 def _space(of: Entrants, posed: Problem, who: np.ndarray) -> pd.DataFrame:
@@ -210,10 +236,11 @@ def _space(of: Entrants, posed: Problem, who: np.ndarray) -> pd.DataFrame:
 
 def _full_table(of: Entrants, posed: Problem) -> pd.DataFrame:
     number = full_sets(posed)
+    seek, _ = of.arms
     single = np.flatnonzero(number[posed.seek] < 0)
-    of.reason[of.used[posed.seek[single]]] = why_single(posed, single)[single]
+    of.reason[seek[single]] = why_single(posed, single)[single]
     if (number < 0).all():
-        raise DesignError("no firm has a partner inside its exact cell and calipers; drop one from match.exact or widen them")
+        raise DesignError(_nobody(of.reason[seek]))
     inside = np.flatnonzero(number >= 0)
     number = number[inside]
     is_seek = np.isin(inside, posed.seek)

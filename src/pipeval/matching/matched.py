@@ -87,6 +87,8 @@ class MatchedSample:
     values : DataFrame or None
         After matching by cohort: by (cohort, firm at risk in it) its `cohort` (infinite for a candidate) and the columns matched
         on, as known the year before entry.
+    anticipation : int
+        After matching by cohort: years before entry in which firms may already react; controls enter later than that.
     notes : tuple of Note
         What needs reading.
     """
@@ -101,6 +103,7 @@ class MatchedSample:
     space: pd.DataFrame | None = None
     estimated: Mapping[float, Estimated] = field(default_factory=dict)
     values: pd.DataFrame | None = None
+    anticipation: int = 0
     notes: tuple[Note, ...] = ()
 
     @property

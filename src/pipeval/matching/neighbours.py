@@ -244,6 +244,8 @@ def why_single(problem: Problem, single: np.ndarray | None = None) -> np.ndarray
     """
     which = np.arange(len(problem.seek)) if single is None else np.asarray(single, int)
     reason = np.full(len(problem.seek), "", dtype=object)
+    if len(which) == 0:
+        return reason
     if problem.scalar:
         near, width = problem.line().nearest()[which], min((w for _, w in problem.calipers), default=np.inf)
         reason[which] = np.select([np.isinf(near), near > width], ["no_partner_in_exact_cell", "caliper"], "pool_exhausted")

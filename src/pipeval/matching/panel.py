@@ -8,9 +8,11 @@ import numpy as np
 import pandas as pd
 
 from ..data.panel import NEVER, Panel
-from ..errors import DesignError, EstimationError, Note, collected, warn
+from ..errors import DesignError, EstimationError, Note, collected, some, warn
 from ..study.specs import PAIRS, MatchSpec, Study
-from .match import match
+from .design_matrix import require_columns
+from .entrance import known_groups
+from .match import match, reserves
 from .matched import MatchedSample
 from .propensity import propensity
 
@@ -72,31 +74,60 @@ def match_panel(
     -----
     A cohort that cannot be matched is left out with a note that says why.
     """
-    if not spec.by_cohort:
-        raise DesignError("match_panel matches each cohort apart: set match.by_cohort: true, or use match")
-    cohort = panel.firms["cohort"]
-    entered = np.unique(cohort[np.isfinite(cohort) & (cohort <= (np.inf if until is None else until))])
+    entered = _cohorts(panel, spec, until, anticipation, lags)
     samples, notes, taken = [], [], pd.Index([])
     for g in entered:
         try:
             with collected() as remarks:
                 values = _as_of(panel, spec, g, anticipation, lags)
                 served = values.index.isin(taken) & (values["cohort"] == NEVER).to_numpy()
-                one = match(values[~served], spec, **_named(spec))
+                _somebody_left(values, served)
+                plain = _of_one_cohort(spec, values.index)
+                one = match(values[~served], plain, **_named(spec))
         except (DesignError, EstimationError) as error:
             text = "cohort {cohort} is not matched: {reason}"
             notes.append(warn(Note("cohort_not_matched", text, {"cohort": f"{g:g}", "reason": str(error)})))
             continue
         notes += remarks
-        samples.append((g, one, values))
+        samples.append((g, one, values, values.index[~served]))
         if spec.method in PAIRS and not spec.replace:
-            used = one.sets.loc[one.sets["role"] == "control", "firm_id"]
-            reserve = one.backups["firm_id"] if one.backups is not None else []
-            taken = taken.union([*used, *reserve])
+            taken = taken.union(one.sets.loc[one.sets["role"] == "control", "firm_id"])
     if not samples:
         raise DesignError("no entry cohort could be matched: " + "; ".join(map(str, notes)))
-    distinct = {str(n): n for n in notes}
-    return _stacked(panel, spec, samples, np.inf if until is None else until, tuple(warn(n) for n in distinct.values()))
+    distinct = tuple(warn(n) for n in {str(n): n for n in notes}.values())
+    found = _stacked(panel, spec, samples, np.inf if until is None else until)
+    return replace(found, anticipation=anticipation, notes=distinct)
+
+
+def _cohorts(panel: Panel, spec: MatchSpec, until: float | None, anticipation: int, lags: int) -> np.ndarray:
+    """The entry cohorts that are matched, once it is proved that the columns asked for exist."""
+    if not spec.by_cohort:
+        raise DesignError("match_panel matches each cohort apart: set match.by_cohort: true, or use match")
+    if anticipation < 0 or lags < 1:
+        raise DesignError(f"anticipation is 0 years or more and lags 1 or more; found {anticipation} and {lags}")
+    history = [prefix + outcome for prefix in (LEVEL, GROWTH) for outcome in panel.outcomes]
+    known = panel.firms.assign(**dict.fromkeys([*history, "probability", "linear_predictor"], 0.0)) if spec.columns else panel.firms
+    require_columns(known, spec.columns, "the columns of match")
+    known_groups(panel.firms.index, spec.never_together)
+    cohort = panel.firms["cohort"].to_numpy()
+    entered = np.unique(cohort[np.isfinite(cohort)])
+    matched = entered[entered <= (np.inf if until is None else until)]
+    if len(matched) == 0:
+        raise DesignError(f"no firm enters up to {until:g}; cohorts are {some([f'{g:g}' for g in entered], 'cohort')}")
+    return matched
+
+
+def _somebody_left(values: pd.DataFrame, served: np.ndarray) -> None:
+    if served.any() and not (values.loc[~served, "cohort"] == NEVER).any():
+        raise DesignError(f"all {int(served.sum())} candidates serve earlier cohorts; take a smaller match.ratio, or replace: true")
+
+
+def _of_one_cohort(spec: MatchSpec, ids: pd.Index) -> MatchSpec:
+    """The spec of one cohort's match: its firms apart, reserves later, when every cohort has its controls."""
+    names = set(ids.astype(str))
+    groups = [[name for name in group if name in names] for group in spec.never_together]
+    kept = tuple(tuple(group) for group in groups if len(group) > 1)
+    return spec.changed({"by_cohort": False, "window": None, "backups": 0, "never_together": kept})
 
 
 def cohort_values(sample: MatchedSample, firms: pd.DataFrame) -> tuple[pd.DataFrame, pd.Series]:
@@ -146,34 +177,45 @@ def _as_of(panel: Panel, spec: MatchSpec, g: float, anticipation: int, lags: int
     return values
 
 
-def _stacked(
-    panel: Panel, spec: MatchSpec, samples: list[tuple[float, MatchedSample, pd.DataFrame]], until: float, notes: tuple[Note, ...]
-) -> MatchedSample:
+def _stacked(panel: Panel, spec: MatchSpec, samples: list[tuple], until: float) -> MatchedSample:
     """One sample of all cohorts; sets are numbered on."""
-    sets, backups, estimated, start = [], [], {}, 0
-    for _, one, _ in samples:
-        sets.append(one.sets.assign(set_id=one.sets["set_id"] + start))
-        if one.backups is not None:
-            backups.append(one.backups.assign(set_id=one.backups["set_id"] + start))
-        estimated |= one.estimated
-        start += int(one.sets["set_id"].max())
+    sets, start = [], []
+    for _, one, *_ in samples:
+        start.append(sum(int(s["set_id"].nunique()) for s in sets))
+        sets.append(one.sets.assign(set_id=one.sets["set_id"] + start[-1]))
     table = pd.concat(sets, ignore_index=True)
-    values = pd.concat({g: frame[["cohort", *spec.columns]] for g, _, frame in samples}, names=["at", "firm_id"])
-    spaces = {g: one.space for g, one, _ in samples if one.space is not None}
-    scores, coefficients = _pooled_score(panel, spec, [g for g, _, _ in samples])
+    values = pd.concat({g: frame[["cohort", *_held(spec, frame)]] for g, _, frame, _ in samples}, names=["at", "firm_id"])
+    spaces = {g: one.space for g, one, *_ in samples if one.space is not None}
+    scores, coefficients = _pooled_score(panel, spec, [g for g, *_ in samples])
+    backups = _reserves(spec, samples, start, table) if spec.backups else None
     return replace(
         samples[0][1],
         sets=table,
         scores=scores,
         propensity=coefficients,
-        unmatched=_unmatched(panel, samples, table, until),
-        caliper=max(one.caliper for _, one, _ in samples),
-        backups=pd.concat(backups, ignore_index=True) if backups else None,
+        unmatched=_unmatched(panel, samples, table, until, [] if backups is None else backups["firm_id"]),
+        spec=spec,
+        caliper=max(one.caliper for _, one, *_ in samples),
+        backups=backups,
         space=pd.concat(spaces, names=["at", "firm_id"]) if spaces else None,
-        estimated=estimated,
+        estimated={g: e for _, one, *_ in samples for g, e in one.estimated.items()},
         values=values,
-        notes=notes,
     )
+
+
+def _held(spec: MatchSpec, frame: pd.DataFrame) -> list[str]:
+    return [c for c in spec.columns if c in frame]
+
+
+def _reserves(spec: MatchSpec, samples: list[tuple], start: list[int], sets: pd.DataFrame) -> pd.DataFrame:
+    """Reserves of all sets, the earliest cohort choosing first among the controls that no cohort took."""
+    closed, found = sets.loc[sets["role"] == "control", "firm_id"].tolist(), []
+    for (_, one, values, inside), before in zip(samples, start, strict=True):
+        asked = _of_one_cohort(spec, values.index).changed({"backups": spec.backups})
+        mine = reserves(values.loc[inside], asked, one.sets, closed)
+        closed += mine["firm_id"].tolist()
+        found.append(mine.assign(set_id=mine["set_id"] + before))
+    return pd.concat(found, ignore_index=True)
 
 
 def _pooled_score(panel: Panel, spec: MatchSpec, cohorts: list[float]) -> tuple[pd.Series, pd.DataFrame]:
@@ -187,15 +229,16 @@ def _pooled_score(panel: Panel, spec: MatchSpec, cohorts: list[float]) -> tuple[
     return fit.scores, fit.coefficients
 
 
-def _unmatched(panel: Panel, samples: list, sets: pd.DataFrame, until: float) -> pd.DataFrame:
+def _unmatched(panel: Panel, samples: list[tuple], sets: pd.DataFrame, until: float, reserved: Sequence) -> pd.DataFrame:
     cohort = panel.firms["cohort"]
     matched = {role: set(sets.loc[sets["role"] == role, "firm_id"]) for role in ("treated", "control")}
-    found = pd.concat([one.unmatched for _, one, _ in samples], ignore_index=True)
+    found = pd.concat([one.unmatched for _, one, *_ in samples], ignore_index=True)
     found = found.drop_duplicates(["firm_id", "role"], keep="last")
-    served = found["firm_id"].isin(matched["control"]) & (found["role"] == "control")
-    also_treated = found["firm_id"].isin(matched["treated"]) & (found["role"] == "control")
-    own = found["firm_id"].isin(cohort.index[np.isfinite(cohort)]) & (found["role"] == "control")
-    found = found[~served & ~also_treated & ~own]
+    as_control = found["role"] == "control"
+    # who serves somewhere, is treated somewhere, or enters later, has another place to be told of
+    elsewhere = matched["control"] | matched["treated"] | set(cohort.index[np.isfinite(cohort)])
+    found = found[~(as_control & found["firm_id"].isin(elsewhere))]
+    found.loc[found["firm_id"].isin(reserved) & (found["role"] == "control"), "reason"] = "reserve"
     known = set(found["firm_id"]) | matched["treated"] | matched["control"]
     rest = [i for i in cohort.index if i not in known]
     reason = np.where(cohort[rest] > until, "later_cohort", "cohort_not_matched")

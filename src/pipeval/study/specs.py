@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date
+from math import isfinite
 from pathlib import Path
 from typing import Literal
 
@@ -203,7 +204,8 @@ class MatchSpec(Spec):
             and self.distance not in SCORES,
             "reuse goes with replace: true": self.reuse is not None and not self.replace,
             "caliper_unit goes with caliper": self.caliper_unit != "sd" and self.caliper is None,
-            "calipers are wider than 0": any(width <= 0 for width in self.calipers.values()),
+            "calipers are wider than 0": any(not width > 0 for width in self.calipers.values()),
+            "cutpoints are a number of bins, or inner edges in rising order": any(not _cuts(cut) for cut in self.cutpoints.values()),
             "ratio_range holds the ratio: least <= ratio <= most, least at least 1": self.ratio_range is not None
             and not 1 <= self.ratio_range[0] <= self.ratio <= self.ratio_range[1],
             "ratio_range goes without replace, and with a score": self.ratio_range is not None
@@ -254,6 +256,12 @@ class MatchSpec(Spec):
         2
         """
         return type(self)(**(self.model_dump() | choices))
+
+
+def _cuts(cut: int | tuple[float, ...]) -> bool:
+    if isinstance(cut, int):
+        return cut >= 1
+    return len(cut) > 0 and all(isfinite(edge) for edge in cut) and all(a < b for a, b in zip(cut, cut[1:], strict=False))
 
 
 def _why_not(method: str, estimand: str) -> str:
