@@ -481,13 +481,6 @@ def test_a_staggered_panel_with_gaps(design):
     assert 0 <= pretrend_test(found)["p_value"] <= 1
 
 
-def test_by_cohort_asked_of_match_itself():
-    firms, y = made(100, cohorts=(1.0, 2.0))
-    sample = match(firms, spec_of(**AGAIN, by_cohort=True))
-    plain = match(firms, spec_of(**AGAIN))
-    assert one(sample, y)["std_error"] == pytest.approx(one(plain, y)["std_error"], abs=1e-12)
-
-
 def test_missing_outcomes_leave():
     firms, y = made(120)
     for choices in DESIGNS["pairs"], AGAIN, {"method": "ipw"}, {"method": "subclass", "subclasses": 3}:

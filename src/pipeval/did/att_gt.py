@@ -14,7 +14,7 @@ from ..study.specs import DidSpec
 from .covariates import Covariates, cell_columns, covariates, explain
 from .effects import Effects, effects_from
 from .kernel import CellError, logit, score_columns, two_by_two
-from .matched import adjustment, joined_clusters, refuse_unfit, within_window
+from .matched import adjustment, broken_sets, joined_clusters, refuse_unfit, within_window
 
 PLAIN = DidSpec()
 
@@ -103,6 +103,8 @@ def att_gt(
     run = _run(cells, y, wide.columns, cohort, cov, weigh, spec)
     keys, estimate, arrays, run_notes = _assembled(run, len(wide))
     if sample is not None:
+        after = (keys["phase"] == "post").to_numpy()
+        run_notes += broken_sets(sample, wide.index, arrays[1][:, after] > 0, arrays[2][:, after])
         for g in np.unique(keys["cohort"]):
             rows, adjust = (keys["cohort"] == g).to_numpy(), adjustment(sample, wide.index, float(g))
             if adjust is not None:

@@ -18,7 +18,7 @@ from ..errors import DesignError, Note, warn
 from ..matching.matched import MatchedSample
 from ..matching.neighbours import Neighbours
 from ..matching.problem import Problem
-from ..study.specs import STRATA, DidSpec
+from ..study.specs import PAIRS, STRATA, DidSpec
 
 PEERS = 8
 """How many nearest firms of the serving arm tell what a firm would do, for the variance after matching with replacement."""
@@ -62,6 +62,28 @@ def within_window(cells: list, sample: MatchedSample) -> tuple[list, tuple[Note,
         return cells, ()
     text = "left out, more than match.window = {window} years after entry, when matched controls may have entered too: {n} cell(s)"
     return kept, (warn(Note("beyond_window", text, {"window": window, "n": len(cells) - len(kept)})),)
+
+
+def broken_sets(sample: MatchedSample, firm_id: pd.Index, treated: np.ndarray, control: np.ndarray) -> tuple[Note, ...]:
+    """A note when matched sets lost all their firms of one arm in some cell: they stay with the others (arrays firms × cells)."""
+    if sample.spec.method not in (*PAIRS, "full") or sample.spec.replace:
+        return ()
+    place, number = firm_id.get_indexer(sample.sets["firm_id"]), pd.factorize(sample.sets["set_id"])[0]
+    is_treated, inside = (sample.sets["role"] == "treated").to_numpy(), place >= 0
+    lost, n = 0, number.max() + 1
+    for one, other in zip(treated.T, control.T, strict=True):
+        seen = [
+            np.bincount(number[inside & arm], here[place[inside & arm]], n) > 0
+            for arm, here in ((is_treated, one), (~is_treated, other))
+        ]
+        lost = max(lost, int((seen[0] != seen[1]).sum()))
+    if not lost:
+        return ()
+    text = (
+        "up to {n} of {total} matched sets have firms of one arm only in a cell, the others not being observed; those left stay in, "
+        "with their weights"
+    )
+    return (warn(Note("sets_broken", text, {"n": lost, "total": int(n)})),)
 
 
 def joined_clusters(sample: MatchedSample, labels: pd.Series) -> pd.Series:
