@@ -209,7 +209,8 @@ Python, the imports and the made data are in it (about 200 MB before the first f
 same run**. Peers had {limit:g} s and {memory:g} GB; one that failed at a size is not asked at a larger one.
 
 Each peer does the same job on the same made firms; the column "same job" says how nearly. Where scores are fitted to another
-tolerance, single pairs differ, and the mean distance tells. scikit-learn finds the neighbours alone: no score, no result object.
+tolerance, single pairs differ, and of optimal matchings with one total any is right: there the mean distance tells. scikit-learn
+finds the neighbours alone: no score, no result object; pymatchit-causal's Mahalanobis distance has another covariance.
 psmpy and causalml go by the order of rows, so they were handed the rows in the order in which firms choose (not timed); psmpy
 penalises its score. Of pymatchit-causal's balance, means, variance ratios and Kolmogorov–Smirnov distances are in the time; it
 has no clustered p-values, no eCDF means and no effective sizes.

@@ -13,7 +13,7 @@ import statsmodels.api as sm
 from scipy import stats
 
 from pipeval.errors import DataError, DesignError
-from pipeval.matching.balance import balance_table
+from pipeval.matching.balance import balance_table, short_balance
 from pipeval.matching.distributions import ecdf_table, quantile_table, score_density_table, score_table
 from pipeval.matching.match import match
 from pipeval.matching.match_map import covariate_distance_table, distance_table, match_map, reason_table
@@ -431,3 +431,65 @@ def test_a_long_distribution_is_thinned_but_exact(pairs, units):
     assert len(rows) == 50
     controls = units.loc[np.isinf(units["cohort"]), "x1"]
     assert rows["share"].tolist() == [(controls <= v).mean() for v in rows["value"]]
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+def test_weights_that_are_no_numbers_or_of_no_firm_are_refused(wrong):
+    weights = pd.Series(1.0, index=small().index)
+    weights.iloc[1] = wrong
+    with pytest.raises(DataError, match=f"missing or infinite for 1 firm \\({weights.index[1]}\\)"):
+        balance_table(small(), weights, ["size"])
+    with pytest.raises(DataError, match=r"of 2 firms \(q, r\) none is"):
+        balance_table(small(), pd.Series(1.0, index=["q", "r"]), ["size"])
+
+
+@pytest.mark.parametrize("table", [balance_table, orthogonality_table, covariate_distance_table, lambda f, s: match_map(s, f)])
+def test_arguments_in_each_others_place_are_refused(table):
+    with pytest.raises(DesignError, match="firms is a DataFrame and the sample a MatchedSample.*found MatchedSample and DataFrame"):
+        table(two_sets(), small())
+
+
+def test_a_map_and_pair_distances_need_a_sample():
+    for made in (lambda: match_map(pd.Series([1.0]), small()), lambda: covariate_distance_table(small(), pd.Series([1.0]))):
+        with pytest.raises(DesignError, match="a MatchedSample; found DataFrame and Series"):
+            made()
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ([[1], [2], [1], [3]], "'odd' holds lists"),
+        ([1j, 2, 3, 4], "'odd' holds complex numbers"),
+        (pd.to_datetime(["2001-02-03"] * 3 + [None]), "'odd' holds dates. Make them numbers"),
+        (list(pd.to_datetime(["2001-02-03"] * 4).date), "'odd' holds dates"),
+        (pd.period_range("2001", periods=4, freq="Y"), "'odd' holds dates"),
+        (pd.to_timedelta([1, 2, 3, 4], unit="D"), "'odd' holds spans of time"),
+    ],
+)
+def test_columns_that_are_neither_numbers_nor_levels_are_refused(values, said):
+    firms = pd.DataFrame({"cohort": [1, 1, np.inf, np.inf], "odd": values}, index=list("abcd"))
+    weights = pd.Series(1.0, index=list("abcd"))
+    with pytest.raises(DesignError, match=said):
+        balance_table(firms, weights, ["odd"])
+    with pytest.raises(DesignError, match=said):
+        match(firms, MatchSpec(covariates=("odd",)))
+
+
+def test_two_columns_of_one_name_are_refused():
+    firms = pd.DataFrame([[1, 2.0, 3.0], [np.inf, 1.0, 2.0]], index=list("ab"), columns=["cohort", "size", "size"])
+    with pytest.raises(DesignError, match=r"told apart by name; 1 name \(size\) stands for several"):
+        balance_table(firms, pd.Series(1.0, index=list("ab")), ["size"])
+
+
+def test_a_short_table_is_the_long_one_side_by_side(units, pairs):
+    table = balance_table(units, pairs)
+    short = short_balance(table)
+    assert list(short.columns) == [
+        "covariate", "mean_treated_before", "mean_control_before", "smd_before", "mean_treated_after", "mean_control_after",
+        "smd_after", "variance_ratio_after", "ks_after", "p_value_after",
+    ]  # fmt: skip
+    assert list(short["covariate"]) == list(dict.fromkeys(table["covariate"]))
+    for name, values in short.set_index("covariate").items():
+        column, _, sample = name.rpartition("_")
+        expected = table[table["sample"] == sample].set_index("covariate")[column]
+        pd.testing.assert_series_equal(values, expected, check_names=False)

@@ -411,3 +411,10 @@ def test_rights_are_kept_and_a_failure_leaves_the_file(small, monkeypatch):
     assert small.params.read_bytes() == before and list(small.params.parent.iterdir()) == [small.params]
     with pytest.raises(UsageError, match="cannot read"):
         record_match(small.params.parent / "nothing.yaml", SPECS[0])
+
+
+def test_only_a_match_spec_is_written(small):
+    before = small.params.read_bytes()
+    with pytest.raises(UsageError, match="is a MatchSpec; found dict"):
+        record_match(small.params, {"method": "nearest"})
+    assert small.params.read_bytes() == before

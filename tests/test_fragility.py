@@ -290,7 +290,7 @@ def test_verdict_and_summary_by_hand():
         ("link", "probit", np.nan, np.nan, np.nan),
     )
     assert fragility_verdict(table).to_dict() == {
-        "worst": "caliper", "low": 0.9, "high": 1.6, "moved": 1.2, "n": 3, "fragile": True,
+        "worst": "caliper", "low": 0.9, "high": 1.6, "moved": 1.2, "n": 3, "fragile": True, "reason": "",
     }  # fmt: skip
     summary = fragility_summary(table).set_index("kind")
     assert list(summary.index) == ["tie_break", "caliper", "link"]
@@ -303,7 +303,8 @@ def test_verdict_and_summary_by_hand():
 
 def test_nothing_varied_is_not_robust_but_unknown():
     found = fragility_verdict(rows_of(("headline", "", 1.0, 0.0, 1.0)))
-    assert found["worst"] == "" and np.isnan(found["moved"]) and found["n"] == 0 and not found["fragile"]
+    assert found["worst"] == "" and np.isnan(found["moved"]) and found["n"] == 0
+    assert found["fragile"] is None and found["reason"] == "not_varied"
 
 
 def test_without_a_standard_error_nothing_is_said_to_move():
@@ -358,3 +359,15 @@ def test_a_study_matched_by_cohort(programme):
     told = renamed(Pool(panel, study.treatment.reference_year), spec, np.random.default_rng(1).permutation(len(panel.firms)))
     pd.testing.assert_frame_equal(told.values.sort_index(), sample.values.sort_index())
     assert told.weights.to_dict() == sample.weights.to_dict()
+
+
+@pytest.mark.parametrize(("moved", "estimate", "reason"), [(np.nan, 1.2, "no_std_error"), (np.nan, np.nan, "not_varied")])
+def test_what_cannot_be_judged_is_neither_fragile_nor_steady(moved, estimate, reason):
+    found = fragility_verdict(rows_of(("headline", "", 1.0, np.nan, 1.0), ("tie_break", "ids 1", estimate, moved, 0.9)))
+    assert found["fragile"] is None and found["reason"] == reason and np.isnan(found["moved"])
+
+
+def test_draws_are_counted_from_0():
+    firms, _ = pool(10)
+    with pytest.raises(DesignError, match="must be 0 or more; found -1"):
+        fragility_table(lambda sample: (0.0, 1.0), firms, MatchSpec(covariates=("x",)), draws=-1)

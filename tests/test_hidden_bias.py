@@ -447,3 +447,9 @@ class TestRegressionStrength:
             regression_strength(pd.concat([change, change[:1]]), treated, x)
         with pytest.raises(DataError, match="covariate 'age' must be finite or missing"):
             regression_strength(change, treated, x.assign(age=x["age"].where(x.index != "F004", np.inf)))
+
+
+def test_differences_that_are_no_numbers_are_refused():
+    for function in (rosenbaum_bounds, breaking_gamma):
+        with pytest.raises(EstimationError, match="differences must be numbers"):
+            function(["a"])

@@ -13,7 +13,8 @@ from pipeval.did.att_gt import att_gt
 from pipeval.errors import DesignError, PipevalWarning, collected
 from pipeval.matching.balance import balance_table
 from pipeval.matching.match import match
-from pipeval.matching.panel import cohort_values, match_panel
+from pipeval.matching.matched import cohort_values
+from pipeval.matching.panel import match_panel
 from pipeval.study.specs import DidSpec, MatchSpec
 
 YEARS = range(2001, 2008)
@@ -137,6 +138,10 @@ def test_balance_is_judged_on_what_was_matched():
     sample = quiet(panel, by_cohort(caliper=0.5))
     frame, weights = cohort_values(sample, panel.firms)
     table = balance_table(frame, weights, ["base_ln_jobs", "ln_age"]).set_index(["covariate", "sample"])
+    pd.testing.assert_frame_equal(
+        balance_table(panel.firms, sample, ["base_ln_jobs", "ln_age"]).set_index(["covariate", "sample"]), table
+    )
+    assert set(balance_table(panel.firms, sample)["covariate"]) == {"base_ln_jobs", "ln_age", "branch=a", "branch=b"}
     wanted = sample.values.loc[list(zip(sample.sets["cohort"], sample.sets["firm_id"], strict=True)), "base_ln_jobs"].to_numpy()
     for role, column in (("treated", "mean_treated"), ("control", "mean_control")):
         mine = (sample.sets["role"] == role).to_numpy()

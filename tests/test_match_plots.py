@@ -13,8 +13,8 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from openpyxl import load_workbook
 
-from pipeval.errors import DataError, PipevalError, UsageError
-from pipeval.matching.balance import balance_table
+from pipeval.errors import DataError, DesignError, PipevalError, UsageError
+from pipeval.matching.balance import balance_table, short_balance
 from pipeval.matching.distributions import ecdf_table, quantile_table, score_density_table, score_table
 from pipeval.matching.match import match
 from pipeval.matching.match_map import match_map, reason_table
@@ -291,3 +291,44 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
 def test_reasons_are_written_as_words(sample, tmp_path):
     found = written(reason_table(sample), tmp_path, ".csv")
     assert "Not chosen" in found and "not_chosen" not in found
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        (pd.Series([1.0]), "a table is a DataFrame; found Series"),
+        ({"a": [1]}, "found dict"),
+        (pd.DataFrame([[1, 2]], columns=["n", "n"]), r"repeated: 1 name \(n\)"),
+        (pd.DataFrame({"n": [1]}, index=pd.Index(["a"], name="n")), r"repeated: 1 name \(n\)"),
+        (pd.DataFrame({"n": [[1, 2]]}), r"lists or tables in 1 column \(n\)"),
+    ],
+)
+def test_what_is_no_plain_table_is_not_written(table, said, tmp_path):
+    with pytest.raises(DataError, match=said):
+        write_table(table, tmp_path / "t.csv")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_sign_in_a_name_is_no_level(tmp_path):
+    frame = pd.DataFrame({"covariate": ["=1+1", "a=b", "branch=leather"]})
+    lines = write_table(frame, tmp_path / "t.csv").read_text(encoding="utf-8-sig").splitlines()
+    assert lines[1:] == ["'=1+1", "a=b", "Branch: Leather"]
+
+
+def test_a_column_without_a_value_is_not_drawn(sample, firms):
+    empty = firms.assign(nothing=np.nan)
+    for table in (ecdf_table, quantile_table):
+        with pytest.raises(DesignError, match="'nothing' is missing for all"):
+            table(empty, sample, "nothing")
+    table = quantile_table(firms, sample, "ln_workers", points=2).assign(treated=np.nan, control=np.nan)
+    with pytest.raises(DataError, match="found none for 'Workers"):
+        drawn(qq_plot, table)
+
+
+@pytest.mark.parametrize("suffix", [".docx", ".tex"])
+@pytest.mark.parametrize("language", ["en", "es"])
+def test_a_short_balance_table_is_for_readers(sample, firms, suffix, language, tmp_path):
+    text = written(short_balance(balance_table(firms, sample)), tmp_path, suffix, language=language)
+    assert (
+        "_after" not in text.replace("\\", "") and {"en": "Mean treated, matched", "es": "Media control, empar."}[language] in text
+    )

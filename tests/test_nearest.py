@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pipeval.errors import DesignError
 from pipeval.matching import nearest, neighbours
 from pipeval.matching.distances import whiten
 from pipeval.matching.nearest import backup_pairs, nearest_pairs, variable_quota
@@ -357,3 +358,27 @@ def test_a_line_gives_the_pairs_of_space():
     for order in ("data", "closest"):
         for reuse in REUSES:
             assert sorted(pairs_of(problem, order, reuse, 2)) == sorted(pairs_of(spread(problem), order, reuse, 2)), (order, reuse)
+
+
+@pytest.mark.parametrize("kind", ["mahalanobis", "robust_mahalanobis", "scaled_euclidean"])
+def test_where_nothing_varies_every_firm_is_as_near(kind):
+    treated = np.array([True, True, False, False])
+    assert whiten(np.ones((4, 2)), kind, treated).tolist() == [[0.0]] * 4
+
+
+@pytest.mark.parametrize("kind", ["mahalanobis", "scaled_euclidean"])
+def test_a_column_that_tells_the_arms_apart_and_varies_in_neither_is_refused(kind):
+    treated = np.array([True, True, False, False, False])
+    x = np.column_stack([treated, [1.0, 2.0, 1.0, 2.0, 3.0], np.ones(5)])
+    with pytest.raises(DesignError, match=r"different between them: 1 column \(zone\)"):
+        whiten(x, kind, treated, ["zone", "size", "one"])
+    with pytest.raises(DesignError, match=r"1 column \(0\)"):
+        whiten(x, kind, treated)
+    assert whiten(x, "robust_mahalanobis", treated).shape == (5, 2)
+
+
+@pytest.mark.parametrize("kind", ["mahalanobis", "robust_mahalanobis", "scaled_euclidean"])
+@pytest.mark.parametrize("unit", [2.0**660, 2.0**-660])
+def test_a_unit_whose_square_is_no_number_changes_nothing(kind, unit):
+    x, treated = np.random.default_rng(4).normal(size=(30, 2)), np.arange(30) < 12
+    np.testing.assert_array_equal(whiten(x * [unit, 1], kind, treated), whiten(x, kind, treated))

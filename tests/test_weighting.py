@@ -597,3 +597,43 @@ def test_what_trimming_does_is_said():
     assert str(support_note((5, 9), (5, 7), "minmax", "att")).endswith("the effect is still that on all 5 treated firms")
     assert "on the 7 controls of 9 that have comparable treated firms" in str(support_note((5, 9), (5, 7), "minmax", "atc"))
     assert "on the 11 firms of 14 that the other side can be compared with" in str(support_note((5, 9), (4, 7), "crump", "ate"))
+
+
+@pytest.mark.parametrize("cut", [None, 1, [100.0]])
+def test_a_number_in_one_bin_keeps_nobody_apart_and_says_so(cut):
+    x = pd.DataFrame({"size": [1.0, 2, 3, 4] if cut else [5.0] * 4, "age": [1.0, 9, 1, 9]})
+    with collected() as notes:
+        stratum = coarsened(x, np.array([True, True, False, False]), {"age": 2} | ({"size": cut} if cut else {}))
+    assert stratum.tolist() == [0, 1, 0, 1]
+    assert [(n.key, n.values) for n in notes] == [("one_bin", {"columns": "size"})]
+
+
+@pytest.mark.parametrize("link", ["logit", "probit"])
+@pytest.mark.parametrize(("seed", "edge"), [(18, "most"), (29, "least")])
+def test_scores_stay_inside_and_units_change_nothing(link, seed, edge):
+    x = -np.exp(np.random.default_rng(seed).normal(size=40) * 3)
+    d = np.arange(40) < 20
+    fits = {unit: propensity(d, pd.DataFrame({"x": x * unit}), link) for unit in (1.0, 1e5, 1e200, 1e-200)}
+    for unit, fit in fits.items():
+        assert fit.scores.gt(0).all() and fit.scores.lt(1).all()
+        np.testing.assert_allclose(fit.scores, fits[1.0].scores, rtol=1e-6, atol=1e-12)
+        ours, first = (f.coefficients.set_index("covariate").loc["x"] for f in (fit, fits[1.0]))
+        np.testing.assert_allclose(
+            [ours["estimate"] * unit, ours["std_error"] * unit], first[["estimate", "std_error"]].tolist(), rtol=1e-6
+        )
+        np.testing.assert_allclose(ours["p_value"], first["p_value"], rtol=1e-6)
+    if edge == "least":
+        assert fits[1.0].scores.min() == np.finfo(float).tiny
+        certain = (fits[1.0].scores == np.finfo(float).tiny).sum()
+        with pytest.raises(EstimationError, match=f"0 or 1 for {certain} firms"):
+            ipw(d, x[:, None], "ate", link, score=fits[1.0].scores.to_numpy())
+    elif link == "probit":
+        assert fits[1.0].scores.max() == np.nextafter(1, 0)
+        with pytest.raises(EstimationError, match="0 or 1 for 1 firms"):
+            ipw(d, x[:, None], "att", link, score=fits[1.0].scores.to_numpy())
+
+
+def test_a_covariate_that_varies_by_rounding_only_is_called_so():
+    x = pd.DataFrame({"x": 1 + np.arange(20) % 3 * 1e-14})
+    with pytest.raises(DesignError, match="more than rounding; 'x' does not"):
+        propensity(np.arange(20) < 10, x)

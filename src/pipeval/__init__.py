@@ -20,6 +20,9 @@ _HOMES = {
     "match_panel": "matching.panel",
     "matched_effect": "did.matched_effect",
     "balance_table": "matching.balance",
+    "orthogonality_table": "matching.orthogonality",
+    "match_map": "matching.match_map",
+    "design_table": "did.designs",
     "att_gt": "did.att_gt",
     "aggregate": "did.aggregate",
     "pretrend_test": "did.inference",
@@ -27,6 +30,7 @@ _HOMES = {
     "evaluate": "evaluation",
     "render": "report.render",
     "save": "report.save",
+    "write_table": "report.export",
 }
 
 __all__ = sorted(_HOMES)
@@ -35,12 +39,16 @@ if TYPE_CHECKING:
     from .data.panel import NEVER, Panel
     from .did.aggregate import aggregate
     from .did.att_gt import att_gt
+    from .did.designs import design_table
     from .did.inference import pretrend_test
     from .did.matched_effect import matched_effect
     from .evaluation import evaluate
     from .matching.balance import balance_table
     from .matching.match import match
+    from .matching.match_map import match_map
+    from .matching.orthogonality import orthogonality_table
     from .matching.panel import match_panel
+    from .report.export import write_table
     from .report.render import render
     from .report.save import save
     from .study.params import read_study

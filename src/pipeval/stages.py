@@ -31,7 +31,7 @@ from .errors import DesignError, EstimationError, Note, collected, warn
 from .matching.balance import balance_table, match_summary, overlap_table
 from .matching.match_map import distance_table, match_map
 from .matching.orthogonality import orthogonality_table
-from .matching.panel import cohort_values, match_controls
+from .matching.panel import match_controls
 from .matching.pool import comparable, pool_table
 from .monitoring.budget import budget_table, disbursement_path
 from .monitoring.outputs import outputs_table
@@ -149,7 +149,6 @@ def control_group(data: Stage, start: Stage, study: Study):
         for n in names
     ]
     treated = np.isfinite(panel.firms["cohort"]).reindex(sample.scores.index)
-    judged = (panel.firms, sample) if sample.values is None else cohort_values(sample, panel.firms)
     pairs = study.match.method in (*PAIRS, "full")
     tables = {
         "pool": pool_table(panel, everyone.firms),
@@ -157,8 +156,8 @@ def control_group(data: Stage, start: Stage, study: Study):
         "unmatched": sample.unmatched.groupby(["role", "reason"], as_index=False).size().rename(columns={"size": "n"}),
         "propensity": sample.propensity,
         "balance": pd.concat(balance, ignore_index=True),
-        "balance_terms": balance_table(*judged, columns, squares=True, interactions=True),
-        "orthogonality": orthogonality_table(*judged, columns),
+        "balance_terms": balance_table(panel.firms, sample, columns, squares=True, interactions=True),
+        "orthogonality": orthogonality_table(panel.firms, sample, columns),
         "pair_distances": distance_table(sample).query("n_pairs > 0"),
         "match_map": match_map(sample, panel.firms, [c for c in columns if c in panel.firms]) if pairs else pd.DataFrame(),
         "overlap": overlap_table(sample.scores, treated, sample.weights) if len(sample.scores) else pd.DataFrame(),

@@ -10,8 +10,8 @@ from pydantic import ValidationError
 from ..data.panel import NEVER, Panel
 from ..errors import DataError, DesignError, EstimationError, collected
 from ..matching.balance import balance_table, effective_sample_size
-from ..matching.matched import MatchedSample
-from ..matching.panel import cohort_values, match_controls
+from ..matching.matched import MatchedSample, cohort_values
+from ..matching.panel import match_controls
 from ..study.specs import MatchSpec, Outcome, Study
 from .detectable import detectable_table
 from .estimate import compared

@@ -16,7 +16,6 @@ from ..data.panel import Panel
 from ..errors import DesignError
 from ..matching.balance import balance_table
 from ..matching.matched import MatchedSample
-from ..matching.panel import cohort_values
 from ..matching.support import on_support
 from ..study.files import nearest
 from ..study.specs import DidSpec, Outcome, Study
@@ -140,10 +139,7 @@ def balance_of(panel: Panel, sample: MatchedSample, study: Study, column: str) -
     Weights of an outcome regression may be negative, so the `weighted` row holds means and `smd` only.
     """
     known = panel.firms[panel.firms[column].notna()]
-    if sample.values is not None:
-        matched = balance_table(*cohort_values(sample, panel.firms), [column])
-    else:
-        matched = balance_table(known, sample, [column])
+    matched = balance_table(panel.firms if sample.values is not None else known, sample, [column])
     weights = None if study.headline == "matched" else adjusted_weights(panel, sample, study)
     if weights is None:
         return matched

@@ -24,8 +24,8 @@ PEERS = 8
 """How many nearest firms of the serving arm tell what a firm would do, for the variance after matching with replacement."""
 
 Adjust = Callable[..., np.ndarray]
-"""From influence (n, rows), weights (n,), treated (n,) and, where it matters, who is in each row (bool, n, rows) of the firms of one
-cohort's rows to the influence put right."""
+"""From influence (n, rows), weights (n,), treated (n,) and, where it matters, who is in each row (bool, n, rows) of one cohort's
+rows to the influence put right."""
 
 
 def refuse_unfit(sample: MatchedSample, spec: DidSpec) -> None:
@@ -80,8 +80,8 @@ def broken_sets(sample: MatchedSample, firm_id: pd.Index, treated: np.ndarray, c
     if not lost:
         return ()
     text = (
-        "up to {n} of {total} matched sets have firms of one arm only in a cell, the others not being observed; those left stay in, "
-        "with their weights"
+        "up to {n} of {total} matched sets have firms of one arm only in a cell, the others not being observed; those left stay "
+        "in, with their weights"
     )
     return (warn(Note("sets_broken", text, {"n": lost, "total": int(n)})),)
 

@@ -9,12 +9,13 @@ import numpy as np
 import pandas as pd
 from scipy.special import stdtr
 
-from ..errors import DataError, some
+from ..errors import DataError, DesignError, some
 from .design_matrix import require_columns
-from .matched import MatchedSample
+from .matched import MatchedSample, cohort_values
 from .terms import DENOMINATORS, Arms, arms, is_binary, spreads, terms
 
 NO_VARIANCE = 1e-20  # of the variance within sets: what is left is rounding
+_SHORT = ["mean_treated", "mean_control", "smd"]
 
 
 def balance_table(
@@ -63,7 +64,10 @@ def balance_table(
     Raises
     ------
     DesignError
-        When a column does not exist.
+        When a column does not exist, or holds dates or lists.
+    DataError
+        When a weight is missing or infinite, or none belongs to one of the firms. Negative weights, those of a regression, enter
+        means alone.
 
     Notes
     -----
@@ -78,12 +82,43 @@ def balance_table(
     >>> table.set_index("sample")["smd"].round(3).to_dict()
     {'before': -1.414, 'after': 0.0}
     """
+    firms, matched, columns = as_matched(firms, matched, columns)
     firms, columns, apart = judged(firms, matched, columns)
     denominator = DENOMINATORS[matched.spec.estimand] if isinstance(matched, MatchedSample) else "treated"
     samples = arms(firms, matched)
     chosen = chain(terms(firms, apart), terms(firms, columns, squares=squares, interactions=interactions))
     rows = [row for term, x in chosen for row in _rows(term, x, samples, denominator)]
     return pd.DataFrame(rows)
+
+
+def short_balance(table: pd.DataFrame) -> pd.DataFrame:
+    """One row a covariate, for paper: the columns of a balance table that a reader asks for.
+
+    Parameters
+    ----------
+    table : DataFrame
+        From `balance_table`.
+
+    Returns
+    -------
+    DataFrame
+        `covariate, mean_treated_before, mean_control_before, smd_before, mean_treated_after, mean_control_after, smd_after,
+        variance_ratio_after, ks_after, p_value_after`, in the order of the table.
+
+    Examples
+    --------
+    >>> firms = pd.DataFrame({"cohort": [2004, 2004, np.inf, np.inf], "size": [3.0, 1.0, 2.0, 6.0]}, index=list("abcd"))
+    >>> table = balance_table(firms, pd.Series(1.0, index=["a", "b", "c"]))
+    >>> short_balance(table)[["covariate", "smd_before", "smd_after"]].round(2)
+      covariate  smd_before  smd_after
+    0      size       -1.41        0.0
+    """
+    parts = {"before": _SHORT, "after": [*_SHORT, "variance_ratio", "ks", "p_value"]}
+    sides = [
+        table[table["sample"] == sample].set_index("covariate")[columns].add_suffix(f"_{sample}")
+        for sample, columns in parts.items()
+    ]
+    return pd.concat(sides, axis=1).rename_axis("covariate").reset_index()
 
 
 def effective_sample_size(weights: Sequence[float]) -> float:
@@ -157,6 +192,17 @@ def match_summary(sample: MatchedSample) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["role", "status", "n_firms", "ess"])
 
 
+def as_matched(
+    firms: pd.DataFrame, matched: MatchedSample | pd.Series, columns: Sequence[str] | None
+) -> tuple[pd.DataFrame, MatchedSample | pd.Series, Sequence[str] | None]:
+    """After a match by cohort the firms cohort by cohort, as known the year before entry; otherwise all as it was handed over."""
+    refuse_swapped(firms, matched)
+    if not isinstance(matched, MatchedSample) or matched.values is None:
+        return firms, matched, columns
+    columns = [c for c in matched.spec.columns if c in matched.values] if columns is None else columns
+    return *cohort_values(matched, firms), columns
+
+
 def judged(
     firms: pd.DataFrame, matched: MatchedSample | pd.Series, columns: Sequence[str] | None
 ) -> tuple[pd.DataFrame, list[str], list[str]]:
@@ -178,6 +224,15 @@ def judged(
         repeated = firms.index[firms.index.duplicated()].unique()
         raise DataError(f"each firm stands once in a balance table; repeated: {some(repeated)}. Keep one row of each")
     return firms, list(columns), apart
+
+
+def refuse_swapped(firms: pd.DataFrame, matched: MatchedSample | pd.Series, weights: bool = True) -> None:
+    """Raise unless `firms` is a table and `matched` a sample, or weights where those do."""
+    if not isinstance(firms, pd.DataFrame) or not isinstance(matched, (MatchedSample, pd.Series) if weights else MatchedSample):
+        raise DesignError(
+            f"firms is a DataFrame and the sample a MatchedSample{', or weights as a Series' if weights else ''}; found "
+            f"{type(firms).__name__} and {type(matched).__name__}. Hand each over in its own place; of a panel, its firms"
+        )
 
 
 def by_last(values: pd.Series) -> pd.Series:

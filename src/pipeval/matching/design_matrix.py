@@ -10,9 +10,22 @@ import pandas as pd
 
 from ..errors import DataError, DesignError, some
 
+_EXPONENT = 300  # of 2: squares of larger numbers, summed over firms, may overflow
+_DATES = "dates. Make them numbers, the year for one, or text if they are levels"
+_SPANS = "spans of time. Make them numbers, the years for one"
+_NEITHER = dict.fromkeys(("date", "datetime", "datetime64", "period"), _DATES) | {
+    "timedelta": _SPANS,
+    "timedelta64": _SPANS,
+    "complex": "complex numbers. Take their real part or their size",
+}
+"""By the kind of a column that no model takes: what it holds, and what to do."""
+
 
 def require_columns(firms: pd.DataFrame, names: Sequence[str], what: str) -> None:
-    """Refuse a name that is not a column of `firms`, with the nearest one that is."""
+    """Refuse a name that is not a column of `firms`, with the nearest one that is, or that is two of them."""
+    twice = [name for name in dict.fromkeys(names) if (firms.columns == name).sum() > 1]
+    if twice:
+        raise DesignError(f"{what} must be told apart by name; {some(twice, 'name')} stands for several. Rename or drop the others")
     for name in names:
         if name not in firms.columns:
             near = get_close_matches(name, list(map(str, firms.columns)), n=1)
@@ -23,9 +36,21 @@ def require_columns(firms: pd.DataFrame, names: Sequence[str], what: str) -> Non
 
 
 def is_numeric(column: pd.Series) -> bool:
-    """Whether a column is used as it stands; every other column becomes one indicator a level."""
+    """Whether a column is used as it stands; every other column becomes one indicator a level.
+
+    Raises
+    ------
+    DesignError
+        When it holds dates, spans of time, complex numbers or lists, which are neither numbers nor levels.
+    """
+    kind = pd.api.types.infer_dtype(column, skipna=True) if column.dtype == object or column.dtype.kind in "mMc" else ""
+    kind = "period" if isinstance(column.dtype, pd.PeriodDtype) else kind
+    if kind in _NEITHER:
+        raise DesignError(f"covariates are numbers or levels; '{column.name}' holds {_NEITHER[kind]}")
+    if kind == "mixed" and not column.map(pd.api.types.is_hashable).all():
+        raise DesignError(f"covariates are numbers or levels; '{column.name}' holds lists. Give one value a firm")
     if column.dtype == object:  # numbers beside None
-        return pd.api.types.infer_dtype(column, skipna=True) in ("integer", "floating", "mixed-integer-float", "boolean", "decimal")
+        return kind in ("integer", "floating", "mixed-integer-float", "boolean", "decimal")
     return pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column)
 
 
@@ -45,6 +70,16 @@ def numbers(column: pd.Series) -> np.ndarray:
             "a logarithm of zero? set it missing"
         )
     return values
+
+
+def in_range(column: np.ndarray) -> tuple[np.ndarray, int]:
+    """A column divided by a power of 2 so that its squares are numbers too, and the power: 0 but for absurd units.
+
+    >>> in_range(np.array([2.0**601, 0.0]))
+    (array([0.5, 0. ]), 602)
+    """
+    power = int(np.frexp(max(column.max(initial=0.0), -column.min(initial=0.0)))[1])
+    return (column, 0) if abs(power) < _EXPONENT else (np.ldexp(column, -power), power)
 
 
 def levels(column: pd.Series) -> list:

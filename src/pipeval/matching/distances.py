@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
 from scipy import stats
+
+from ..errors import DesignError, some
+from .design_matrix import in_range
 
 _RANK_TOLERANCE = 1e-9  # an eigenvalue below this share of the largest is none: a column that others determine
 _BLOCK = 1 << 12  # firms handled at once, so that they stay in the processor's cache
 
 
 def whiten(
-    x: np.ndarray, kind: Literal["mahalanobis", "robust_mahalanobis", "scaled_euclidean"], treated: np.ndarray
+    x: np.ndarray,
+    kind: Literal["mahalanobis", "robust_mahalanobis", "scaled_euclidean"],
+    treated: np.ndarray,
+    names: Sequence[str] = (),
 ) -> np.ndarray:
     """The rows of `x` as points whose Euclidean distance is the distance `kind`.
 
@@ -28,16 +35,23 @@ def whiten(
         scaled_euclidean: each column over its standard deviation within the two arms.
     treated : array (n,) of bool
         The arm of each firm.
+    names : sequence of str, optional
+        Names of the columns of `x`, for messages.
 
     Returns
     -------
     array (n, q)
         q is the rank of S: columns that others determine add nothing, nor do columns that do not vary. Equal rows become equal
-        points to the last bit.
+        points to the last bit. Where nothing varies, one column of zeros: every firm is as near as any other.
+
+    Raises
+    ------
+    DesignError
+        When a column is constant within both arms and differs between them: S knows no unit for it. Ranks over both arms do.
 
     Examples
     --------
-    >>> x = np.array([[0.0, 0.0], [2.0, 0.0], [0.0, 4.0], [2.0, 4.0]])
+    >>> x = np.array([[0.0, 5.0], [2.0, 5.0], [0.0, 5.0], [2.0, 5.0]])
     >>> whiten(x, "scaled_euclidean", np.array([True, True, False, False])).round(3).tolist()
     [[0.0], [1.414], [0.0], [1.414]]
     """
@@ -48,12 +62,26 @@ def whiten(
         moments, untied = _covariance(x, np.ones((len(x), 1))), len(x) * (len(x) + 1) / 12
         scale = np.sqrt(_inverse(np.diag(moments)) * untied)
         return _project(x, _root(moments * scale * scale[:, None]))
+    for j, column in enumerate(x.T):
+        x[:, j] = in_range(column)[0]
     moments = _covariance(x, np.column_stack([treated, ~treated]))
     scale = np.sqrt(_inverse(np.diag(moments)))
-    if kind == "scaled_euclidean":
+    _refuse_telling(x, scale == 0, names)
+    if kind == "scaled_euclidean" and scale.any():
         return x[:, scale > 0] * scale[scale > 0]
     # in standard deviations: a column's unit decides nothing about the rank
     return _project(x * scale, _root(moments * scale * scale[:, None]))
+
+
+def _refuse_telling(x: np.ndarray, flat: np.ndarray, names: Sequence[str]) -> None:
+    """Raise when a column that is `flat` within the arms is not so between them."""
+    telling = [j for j in np.flatnonzero(flat) if len(x) and np.ptp(x[:, j]) > 0]
+    if telling:
+        raise DesignError(
+            "a covariate of the distance must vary within an arm; constant in both and different between them: "
+            f"{some([names[j] for j in telling] if len(names) else telling, 'column')}. "
+            "No control is near any treated firm in it: merge its levels, or leave it out"
+        )
 
 
 def _covariance(x: np.ndarray, arms: np.ndarray) -> np.ndarray:
@@ -84,7 +112,7 @@ def _root(moments: np.ndarray) -> np.ndarray:
 
 
 def _project(x: np.ndarray, root: np.ndarray) -> np.ndarray:
-    points = np.zeros((len(x), root.shape[1]))
+    points = np.zeros((len(x), max(root.shape[1], 1)))
     for start in range(0, len(x), _BLOCK):
         rows = x[start : start + _BLOCK]
         for k in range(root.shape[1]):

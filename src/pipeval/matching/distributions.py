@@ -115,7 +115,7 @@ def ecdf_table(firms: pd.DataFrame, sample: MatchedSample | pd.Series, column: s
     Raises
     ------
     DesignError
-        When the column does not exist or does not hold numbers.
+        When the column does not exist, does not hold numbers, or is missing for every firm.
 
     Examples
     --------
@@ -155,7 +155,7 @@ def quantile_table(firms: pd.DataFrame, sample: MatchedSample | pd.Series, colum
     Raises
     ------
     DesignError
-        When the column does not exist or does not hold numbers.
+        When the column does not exist, does not hold numbers, or is missing for every firm.
 
     Examples
     --------
@@ -192,6 +192,8 @@ def _column(firms: pd.DataFrame, sample: MatchedSample | pd.Series, column: str)
             f"a distribution is drawn of numbers; '{column}' holds {firms[column].dtype}. See its levels in balance_table"
         )
     x = numbers(firms[column])
+    if np.isnan(x).all():
+        raise DesignError(f"a distribution needs values; '{column}' is missing for all {len(x)} firms. Choose another column")
     return x, {name: pair.where(~np.isnan(x)) for name, pair in arms(firms, sample).items()}
 
 

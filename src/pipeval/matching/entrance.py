@@ -12,6 +12,7 @@ from ..errors import DataError, DesignError, EstimationError, Note, some, warn
 from ..study.specs import COVARIATE_DISTANCES, SCORES, STRATA, WEIGHTING, MatchSpec
 from .design_matrix import expand, is_numeric, numbers, require_columns
 from .distances import whiten
+from .line import codes
 from .problem import Problem
 from .propensity import Propensity, propensity
 from .support import on_support, support_note
@@ -95,8 +96,8 @@ def problem(of: Entrants) -> tuple[Problem, float]:
     given = {"probability": of.score, "linear_predictor": of.linear}
     calipers += [(given[name][used] if name in given else numbers(pool[name]), float(wide)) for name, wide in spec.calipers.items()]
     if spec.distance in COVARIATE_DISTANCES:
-        x = expand(pool, list(dict.fromkeys(spec.distance_covariates or spec.covariates)))[0]
-        points = whiten(x, spec.distance, of.treated[used])
+        x, names, _ = expand(pool, list(dict.fromkeys(spec.distance_covariates or spec.covariates)))
+        points = whiten(x, spec.distance, of.treated[used], names)
     else:
         points = axis[:, None]
     apart = [cells(pool, [name], missing_apart=True) for name in spec.antiexact] + _groups(pool.index, spec.never_together)
@@ -109,7 +110,7 @@ def cells(pool: pd.DataFrame, columns: Sequence[str], missing_apart: bool = Fals
     cell = np.zeros(len(pool), int)
     for name in columns:
         code, found = pd.factorize(pool[name])
-        cell = np.unique(cell * (len(found) + 1) + code, return_inverse=True)[1] if not missing_apart else code
+        cell = code if missing_apart else codes(cell * (len(found) + 1) + code)[1]
     return cell
 
 
@@ -136,7 +137,10 @@ def _proved(firms: pd.DataFrame, spec: MatchSpec) -> tuple[pd.DataFrame, np.ndar
     if not firms.index.is_unique:
         repeated = firms.index[firms.index.duplicated()].unique()
         raise DataError(f"each firm stands once in the table matched; repeated: {some(repeated)}. Keep one row of each")
-    cohort = pd.to_numeric(firms["cohort"].astype(object), errors="coerce").to_numpy(float)
+    cohort = firms["cohort"]
+    if not pd.api.types.is_numeric_dtype(cohort):
+        cohort = pd.to_numeric(cohort.astype(object), errors="coerce")
+    cohort = cohort.to_numpy(float, na_value=np.nan)
     wrong = firms.index[np.isnan(cohort) | np.isneginf(cohort)]
     if len(wrong):
         raise DataError(
@@ -185,8 +189,8 @@ def _both_arms(treated: np.ndarray, used: np.ndarray, until: float | None) -> No
         when = "" if until is None else f" (cohorts up to {until:g})"
         if treated.all():
             raise DesignError(
-                f"matching needs controls: never treated is written as an infinite cohort, and all {len(treated)} firms have a period. "
-                "Panel.from_frame takes missing, 0 and −1 for never too"
+                f"matching needs controls: never treated is written as an infinite cohort, and all {len(treated)} firms have a "
+                "period. Panel.from_frame takes missing, 0 and −1 for never too"
             )
         raise DesignError(
             f"matching needs treated firms and never-treated controls with no covariate missing; found {n_treated} treated{when} "

@@ -29,9 +29,10 @@ from .weighting import Weighting, cbps, entropy, ipw
 
 
 class _Found(NamedTuple):
-    """What a method found; arrays hold one entry a firm and set, `place` its position among the firms."""
+    """What a method found; `place` are the positions of the firms in sets, however often."""
 
     sets: pd.DataFrame
+    place: np.ndarray
     caliper: float = np.inf
     backups: pd.DataFrame | None = None
     space: pd.DataFrame | None = None
@@ -105,7 +106,7 @@ def match(
         sets=found.sets,
         scores=of.fit.scores if of.fit is not None else pd.Series(dtype=float, name="propensity_score"),
         propensity=of.fit.coefficients if of.fit is not None else pd.DataFrame(columns=["covariate", "estimate", "std_error"]),
-        unmatched=_unmatched(of, found.sets),
+        unmatched=_unmatched(of, found.place),
         spec=spec,
         caliper=found.caliper,
         backups=found.backups,
@@ -118,10 +119,10 @@ def match(
 def _partnered(of: Entrants) -> _Found:
     """Pairs and full matching: sets of one firm that seeks and those that serve it, or the reverse."""
     spec = of.spec
-    seek, _ = of.arms
+    seek, serve = of.arms
     posed, width = problem(of)
     if spec.method == "full":
-        return _Found(_full_table(of, posed), width)
+        return _Found(*_full_table(of, posed), width)
     turn = _turn(of, seek)
     i, j, rank = _pairs(of, posed, turn)
     single = np.setdiff1d(np.arange(len(seek)), i)
@@ -130,7 +131,8 @@ def _partnered(of: Entrants) -> _Found:
         raise DesignError(_nobody(of.reason[seek]))
     sets = _pair_table(of, posed, (i, j, rank))
     backups = _backups(of, posed, (i, j, rank)) if spec.backups else None
-    return _Found(sets, width, backups, _space(of, posed, np.r_[np.unique(i), len(seek) + np.unique(j)]) if spec.replace else None)
+    space = _space(of, posed, np.r_[np.unique(i), len(seek) + np.unique(j)]) if spec.replace else None
+    return _Found(sets, np.r_[seek[i], serve[j]], width, backups, space)
 
 
 _WORDS = {
@@ -234,7 +236,8 @@ def _space(of: Entrants, posed: Problem, who: np.ndarray) -> pd.DataFrame:
     return pd.DataFrame(columns, index=of.firms.index[of.used[at]])
 
 
-def _full_table(of: Entrants, posed: Problem) -> pd.DataFrame:
+def _full_table(of: Entrants, posed: Problem) -> tuple[pd.DataFrame, np.ndarray]:
+    """The sets of full matching, and who is in them."""
     number = full_sets(posed)
     seek, _ = of.arms
     single = np.flatnonzero(number[posed.seek] < 0)
@@ -254,7 +257,8 @@ def _full_table(of: Entrants, posed: Problem) -> pd.DataFrame:
     rank = np.zeros(len(inside), int)
     start = np.r_[0, np.flatnonzero(np.diff(number[order])) + 1]
     rank[order] = np.arange(len(order)) - np.repeat(start, np.diff(np.r_[start, len(order)])) + 1
-    return set_table(of.firms, number, of.used[inside], np.where(middle, 0, rank), away, of.spec.estimand)
+    place = of.used[inside]
+    return set_table(of.firms, number, place, np.where(middle, 0, rank), away, of.spec.estimand), place
 
 
 def _stratified(of: Entrants) -> _Found:
@@ -277,7 +281,7 @@ def _stratified(of: Entrants) -> _Found:
     number = np.argsort(np.argsort(first))[np.unique(stratum[inside], return_inverse=True)[1]]
     place = of.used[inside]
     rank = np.where(of.treated[place], 0, 1)
-    return _Found(set_table(of.firms, number, place, rank, np.full(len(place), np.nan), spec.estimand))
+    return _Found(set_table(of.firms, number, place, rank, np.full(len(place), np.nan), spec.estimand), place)
 
 
 def _weighted(of: Entrants) -> _Found:
@@ -293,7 +297,7 @@ def _weighted(of: Entrants) -> _Found:
         tables.append(pd.DataFrame(columns | {"distance": np.nan, "weight": found.weights}).sort_values("rank", kind="stable"))
         estimated[float(g)] = Estimated(ids, found.derivative, found.influence)
         notes += found.notes
-    return _Found(pd.concat(tables, ignore_index=True), estimated=estimated, notes=notes)
+    return _Found(pd.concat(tables, ignore_index=True), of.used, estimated=estimated, notes=notes)
 
 
 def _weigh(of: Entrants, place: np.ndarray, g: float) -> Weighting:
@@ -311,9 +315,9 @@ def _weigh(of: Entrants, place: np.ndarray, g: float) -> Weighting:
         ) from None
 
 
-def _unmatched(of: Entrants, sets: pd.DataFrame) -> pd.DataFrame:
+def _unmatched(of: Entrants, place: np.ndarray) -> pd.DataFrame:
     single = np.ones(len(of.firms), bool)
-    single[of.firms.index.get_indexer(sets["firm_id"].unique())] = False
+    single[place] = False
     code, reasons = pd.factorize(of.reason[single])
     return pd.DataFrame(
         {

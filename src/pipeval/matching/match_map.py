@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from ..study.specs import PAIRS
-from .balance import judged
+from .balance import judged, refuse_swapped
 from .design_matrix import require_columns
 from .matched import MatchedSample, pairs_of
 from .terms import DENOMINATORS, arms, spreads, terms
@@ -49,6 +49,7 @@ def match_map(sample: MatchedSample, firms: pd.DataFrame, columns: Sequence[str]
     >>> match_map(sample, firms, ["size"])[["treated_id", "control_id", "size_treated", "size_control"]].to_numpy().tolist()
     [['a', 'c', 3.0, 2.0], ['b', 'd', 1.0, 1.1]]
     """
+    refuse_swapped(firms, sample, weights=False)
     columns = list(dict.fromkeys(columns))
     require_columns(firms, columns, "the columns of a match map")
     if not _has_pairs(sample):
@@ -152,6 +153,7 @@ def covariate_distance_table(firms: pd.DataFrame, sample: MatchedSample, columns
     >>> covariate_distance_table(firms, match(firms, MatchSpec(covariates=("size",))), ["size"])["pair_distance"].round(3).tolist()
     [0.707]
     """
+    refuse_swapped(firms, sample, weights=False)
     firms, columns, apart = judged(firms, sample, columns)
     before = arms(firms, sample)["before"]
     denominator = DENOMINATORS[sample.spec.estimand]

@@ -214,6 +214,22 @@ class MatchedSample:
         return int(firms.get("treated", 0)), int(firms.get("control", 0))
 
 
+def cohort_values(sample: MatchedSample, firms: pd.DataFrame) -> tuple[pd.DataFrame, pd.Series]:
+    """The firms of a match by cohort as a table on which balance can be judged, and their weights.
+
+    One row a cohort and firm at risk in it, index `<cohort>|<firm_id>`: `cohort` (infinite for a control, though it may enter
+    later), the columns as known the year before entry, every other column of `firms`.
+    """
+    values = sample.values
+    g, ids = (values.index.get_level_values(k) for k in (0, 1))
+    label = pd.Index([f"{c:g}|{i}" for c, i in zip(g, ids, strict=True)], name="firm_id")
+    other = firms[[c for c in firms if c not in values]].reindex(ids)
+    weights = sample.weights
+    of = {key: label[k] for k, key in enumerate(zip(g, ids, strict=True))}
+    named = pd.Series(weights.to_numpy(), index=pd.Index([of[key] for key in weights.index], name="firm_id"))
+    return pd.concat([values.set_axis(label), other.set_axis(label)], axis=1), named
+
+
 def design(spec: MatchSpec) -> str:
     """The match in one line: method, distance, ratio, calipers, exact columns, estimand.
 
@@ -300,14 +316,15 @@ def set_table(
     columns = {
         "set_id": s + 1,
         "cohort": counted,
-        "firm_id": firms.index.to_numpy()[place[row]],
+        "firm_id": place[row],
         "role": treated_row.astype(int),
         "rank": rank[row],
         "distance": distance[row],
         "weight": by[estimand],
     }
     columns = {name: values[order] for name, values in columns.items()}
-    return pd.DataFrame(columns | {"role": words(["control", "treated"], columns["role"])})
+    names = {"firm_id": firms.index.take(columns["firm_id"]), "role": words(["control", "treated"], columns["role"])}
+    return pd.DataFrame(columns | names)
 
 
 def words(texts: Sequence[str], codes: np.ndarray) -> pd.Series:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import fdtrc
 
-from .balance import judged
+from .balance import as_matched, judged
 from .matched import MatchedSample
 from .terms import Arms, arms, terms
 
@@ -60,6 +60,7 @@ def orthogonality_table(
     >>> table[["sample", "df", "n_treated", "n_control"]].to_numpy().tolist()
     [['before', 1, 3, 3], ['after', 1, 2, 2]]
     """
+    firms, matched, columns = as_matched(firms, matched, columns)
     firms, columns, _ = judged(firms, matched, columns)
     made = list(terms(firms, columns))
     names = [name for name, _ in made]

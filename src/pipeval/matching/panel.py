@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -128,22 +129,6 @@ def _of_one_cohort(spec: MatchSpec, ids: pd.Index) -> MatchSpec:
     groups = [[name for name in group if name in names] for group in spec.never_together]
     kept = tuple(tuple(group) for group in groups if len(group) > 1)
     return spec.changed({"by_cohort": False, "window": None, "backups": 0, "never_together": kept})
-
-
-def cohort_values(sample: MatchedSample, firms: pd.DataFrame) -> tuple[pd.DataFrame, pd.Series]:
-    """The firms of a match by cohort as a table on which balance can be judged, and their weights.
-
-    One row a cohort and firm at risk in it, index `<cohort>|<firm_id>`: `cohort` (infinite for a control, though it may enter
-    later), the columns as known the year before entry, every other column of `firms`.
-    """
-    values = sample.values
-    g, ids = (values.index.get_level_values(k) for k in (0, 1))
-    label = pd.Index([f"{c:g}|{i}" for c, i in zip(g, ids, strict=True)], name="firm_id")
-    other = firms[[c for c in firms if c not in values]].reindex(ids)
-    weights = sample.weights
-    of = {key: label[k] for k, key in enumerate(zip(g, ids, strict=True))}
-    named = pd.Series(weights.to_numpy(), index=pd.Index([of[key] for key in weights.index], name="firm_id"))
-    return pd.concat([values.set_axis(label), other.set_axis(label)], axis=1), named
 
 
 def _named(spec: MatchSpec) -> dict[str, tuple[str, ...]]:

@@ -15,7 +15,7 @@ import pandas as pd
 from scipy import linalg, optimize, special, stats
 
 from ..errors import DesignError, EstimationError
-from .design_matrix import expand, is_numeric, levels, numbers
+from .design_matrix import expand, in_range, is_numeric, levels, numbers
 
 _MAX_STEPS = 50
 _STEP_TOLERANCE = 1e-10  # of a coefficient, covariates in standard deviations
@@ -25,7 +25,11 @@ _FLAT = 1e-12  # a deviation below so much of the mean is rounding
 _BLOCK = 1 << 12  # firms handled at once, so that they stay in the processor's cache
 _ONE_THREAD = 1 << 18  # multiplications: larger products are split between threads, which wait for each other on a busy machine
 _START_ROWS = 20_000
+_FAR = 20.0  # a probit's linear predictor beyond which a firm tells less than 1e-85 about it
 _INFORMATION_LEFT = 1e-8  # of that without covariates, in the direction in which least is left
+
+LEAST, MOST = np.finfo(float).tiny, 1 - np.finfo(float).epsneg
+"""The least and the greatest score: the numbers next to 0 and to 1."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,7 +39,7 @@ class Propensity:
     Attributes
     ----------
     scores : Series
-        By firm: the probability of treatment, strictly between 0 and 1.
+        By firm: the probability of treatment, strictly between 0 and 1: one that rounds to either is the number next to it.
     linear : Series
         By firm: the linear predictor, which under `link="logit"` is the logarithm of the odds.
     coefficients : DataFrame
@@ -83,6 +87,7 @@ def propensity(treated: Sequence[bool], x: pd.DataFrame, link: Literal["logit", 
     if d.all() or not d.any():
         raise DesignError(f"a propensity score needs treated and control firms; found {d.sum()} treated, {(~d).sum()} controls")
     columns, terms, sources = _columns(x)
+    columns, power = map(list, zip(*map(in_range, columns), strict=True)) if columns else ([], [])
     _refuse_constant(columns, terms, x)
     z, centre, scale = standardised(columns)
     gram = weighted_gram(z)
@@ -96,12 +101,12 @@ def propensity(treated: Sequence[bool], x: pd.DataFrame, link: Literal["logit", 
         )
     beta, information = found
     linear = _linear(z, beta)
-    p = PROBABILITY[link](linear)
+    p = np.clip(PROBABILITY[link](linear), LEAST, MOST)
     if link != "logit":  # the logit's observed information is the expected one
         information = weighted_gram(z, expected_information(linear, p, link))
     back = np.diag(np.r_[1.0, 1.0 / scale])
     back[0, 1:] = -centre / scale
-    coefficients = _coefficients(["constant", *terms], back @ beta, back @ linalg.inv(information) @ back.T)
+    coefficients = _coefficients(["constant", *terms], back @ beta, back @ linalg.inv(information) @ back.T, power)
     return Propensity(
         pd.Series(p, index=x.index, name="propensity_score"),
         pd.Series(linear, index=x.index, name="linear_predictor"),
@@ -157,7 +162,8 @@ def expected_information(linear: np.ndarray, p: np.ndarray, link: str) -> np.nda
     """The weight of each firm in the expected information: slope² / (p (1 − p))."""
     if link == "logit":
         return p * (1 - p)
-    return slope(linear, p, link) ** 2 / (p * special.ndtr(-linear))
+    linear = np.clip(linear, -_FAR, _FAR)
+    return slope(linear, p, link) ** 2 / (special.ndtr(linear) * special.ndtr(-linear))
 
 
 def likelihood_terms(d: np.ndarray, linear: np.ndarray, link: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -189,9 +195,10 @@ def _linear(z: np.ndarray, beta: np.ndarray) -> np.ndarray:
     return linear
 
 
-def _coefficients(terms: list[str], estimate: np.ndarray, variance: np.ndarray) -> pd.DataFrame:
+def _coefficients(terms: list[str], estimate: np.ndarray, variance: np.ndarray, power: list[int]) -> pd.DataFrame:
     std_error = np.sqrt(np.diag(variance))
     statistic = estimate / std_error
+    estimate, std_error = (np.r_[values[:1], np.ldexp(values[1:], -np.array(power, int))] for values in (estimate, std_error))
     table = {"covariate": terms, "estimate": estimate, "std_error": std_error, "statistic": statistic}
     return pd.DataFrame(table | {"p_value": 2 * stats.norm.sf(np.abs(statistic))})
 
@@ -218,6 +225,11 @@ def _refuse_collinear(z: np.ndarray, gram: np.ndarray, terms: list[str]) -> None
     j = int(np.argmin(free))
     share = linalg.lstsq(z[:, :j], z[:, j])[0]
     partners = [t for t, b in zip(terms[:j], share, strict=True) if abs(b) > 1e-6 and t != "the constant"]
+    if not partners:
+        raise DesignError(
+            f"a covariate of the propensity score must vary by more than rounding; '{terms[j]}' does not. "
+            "Subtract its mean, or leave it out of match.covariates"
+        )
     raise DesignError(
         f"no covariate of the propensity score may be an exact combination of others; '{terms[j]}' is one of "
         f"{', '.join(partners)}. Leave one of them out of match.covariates"

@@ -139,6 +139,10 @@ def coarsened(
     DesignError
         When cutpoints name a column that is no number, or no stratum holds both arms.
 
+    Notes
+    -----
+    A number whose values all fall into one bin keeps no firms apart; noted.
+
     Examples
     --------
     >>> x = pd.DataFrame({"size": [1.0, 2.0, 8.0, 9.0, 30.0], "branch": ["a", "a", "b", "b", "a"]})
@@ -146,10 +150,15 @@ def coarsened(
     [0, 0, 1, 1, -1]
     """
     treated, cutpoints = np.asarray(treated, bool), cutpoints or {}
-    code = np.zeros(len(x), np.int64)
+    code, whole = np.zeros(len(x), np.int64), []
     for name in x.columns:
         own = pd.factorize(x[name])[0] if name in exact else _bins(x[name], cutpoints.get(name))
+        if name not in exact and is_numeric(x[name]) and np.ptp(own) == 0:
+            whole.append(str(name))
         code = np.unique(code * (own.max() + 1) + own, return_inverse=True)[1]
+    if whole:
+        text = "all firms fall into one bin of {columns}, which keeps none of them apart"
+        warn(Note("one_bin", text, {"columns": ", ".join(whole)}))
     both = (np.bincount(code, treated) > 0) & (np.bincount(code, ~treated) > 0)
     if not both.any():
         raise DesignError(

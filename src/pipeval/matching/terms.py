@@ -13,6 +13,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
+from ..errors import DataError, some
 from .design_matrix import expand
 from .matched import MatchedSample
 
@@ -126,6 +127,11 @@ def arms(firms: pd.DataFrame, matched: MatchedSample | pd.Series) -> dict[str, A
     matched : MatchedSample or Series
         The sample, or weights by `firm_id` or by `cohort, firm_id`; firms it does not name weigh 0.
 
+    Raises
+    ------
+    DataError
+        When a weight is missing or infinite, or none belongs to one of the firms.
+
     Returns
     -------
     dict of str to Arms
@@ -144,7 +150,7 @@ def arms(firms: pd.DataFrame, matched: MatchedSample | pd.Series) -> dict[str, A
     ones = np.ones(len(firms))
     before = arms_of(arm(alone[treated], ones[treated]), arm(alone[~treated], ones[~treated]), alone, treated, True)
     place, weight, in_treated = _weighted(firms, matched, cohort)
-    known = (place >= 0) & ~np.isnan(weight)
+    known = place >= 0
     place, weight, in_treated = place[known], weight[known], in_treated[known]
     sums = [np.bincount(place[side], weights=weight[side], minlength=len(firms)) for side in (in_treated, ~in_treated)]
     by_set = isinstance(matched, MatchedSample) and matched.clusters_are_sets
@@ -158,10 +164,19 @@ def _weighted(firms: pd.DataFrame, matched: MatchedSample | pd.Series, cohort: n
         sets = matched.sets
         return firms.index.get_indexer(sets["firm_id"]), sets["weight"].to_numpy(float), (sets["role"] == "treated").to_numpy()
     place = firms.index.get_indexer(matched.index.get_level_values(-1))
-    own = cohort[place]
+    own, weight = cohort[place], matched.to_numpy(float, na_value=np.nan)
+    wrong = matched.index[~np.isfinite(weight)]
+    if len(wrong):
+        raise DataError(
+            f"every weight must be a finite number; it is missing or infinite for {some(wrong)}. Leave them out, or give 0"
+        )
+    if len(place) and (place < 0).all():
+        raise DataError(
+            f"weights must be of firms of the table; of {some(matched.index)} none is. Give them the table's firm_id as index"
+        )
     if matched.index.nlevels == 1:
-        return place, matched.to_numpy(float), np.isfinite(own)
-    return place, matched.to_numpy(float), own == matched.index.get_level_values(0).to_numpy(float)
+        return place, weight, np.isfinite(own)
+    return place, weight, own == matched.index.get_level_values(0).to_numpy(float)
 
 
 def _clusters(firms: pd.DataFrame, sample: MatchedSample) -> np.ndarray:

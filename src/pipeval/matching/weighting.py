@@ -10,7 +10,17 @@ import pandas as pd
 from scipy import linalg, optimize, sparse, special
 
 from ..errors import DesignError, EstimationError, Note, warn
-from .propensity import PROBABILITY, likelihood_terms, propensity, refuse_separation, slope, standardised, weighted_gram
+from .propensity import (
+    LEAST,
+    MOST,
+    PROBABILITY,
+    likelihood_terms,
+    propensity,
+    refuse_separation,
+    slope,
+    standardised,
+    weighted_gram,
+)
 
 Matrix = np.ndarray | sparse.csr_array
 
@@ -94,7 +104,7 @@ def ipw(
     z = standardised(x.T)[0]
     e = PROBABILITY[link](linear)
     rest = PROBABILITY[link](-linear)
-    certain = (e == 0) | (rest == 0)
+    certain = (e <= 2 * LEAST) | (e >= MOST)
     if certain.any():
         raise EstimationError(
             f"every score must lie between 0 and 1; it is 0 or 1 for {certain.sum()} firms, with an infinite weight or none. "

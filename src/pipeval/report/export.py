@@ -12,8 +12,9 @@ from importlib.resources import files
 from pathlib import Path
 
 import pandas as pd
+from pandas.api.types import is_scalar
 
-from ..errors import DataError, PipevalError
+from ..errors import DataError, PipevalError, some
 from .annex import _FORMATS, _heading, _names
 from .bundle import Bundle, spreadsheet_safe
 from .labels import coded
@@ -108,7 +109,8 @@ def write_table(frame: pd.DataFrame, path: str | Path, *, language: str = "en", 
     Raises
     ------
     DataError
-        For another ending, or more rows than an Excel sheet holds.
+        For another ending, something that is no DataFrame, two columns of one name, cells that hold lists or tables, or more rows
+        than an Excel sheet holds.
     UsageError
         For a language that has no text.
 
@@ -130,6 +132,7 @@ def write_table(frame: pd.DataFrame, path: str | Path, *, language: str = "en", 
     suffix = path.suffix.lower()
     if suffix not in _WRITERS:
         raise DataError(f"a table is written as {', '.join(_WRITERS)}; found '{path.name}'. Choose one of these endings")
+    _refuse_no_table(frame)
     paper = _paper(frame, read_text(language), _line(title), _line(note))
     if suffix == ".xlsx" and len(frame) > _SHEET_ROWS:
         raise DataError(f"an Excel sheet holds {_SHEET_ROWS} rows; the table has {len(frame)}. Write it as .csv, or cut it")
@@ -143,6 +146,18 @@ def write_table(frame: pd.DataFrame, path: str | Path, *, language: str = "en", 
     except OSError as error:
         raise PipevalError(f"cannot write {path}: {error.strerror or error}; choose another folder") from None
     return path
+
+
+def _refuse_no_table(frame: pd.DataFrame) -> None:
+    if not isinstance(frame, pd.DataFrame):
+        raise DataError(f"a table is a DataFrame; found {type(frame).__name__}. A Series becomes one by its to_frame()")
+    names = [n for n in frame.index.names if n is not None] + list(frame.columns)
+    twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+    if twice:
+        raise DataError(f"the columns of a table must be told apart by name; repeated: {some(twice, 'name')}. Rename or drop them")
+    nested = [name for name in frame.columns if frame[name].dtype == object and not frame[name].map(is_scalar).all()]
+    if nested:
+        raise DataError(f"a cell of a table holds one value; lists or tables in {some(nested, 'column')}. Write them as text")
 
 
 def _paper(frame: pd.DataFrame, text: Text, title: str, note: str) -> _Paper:

@@ -32,7 +32,8 @@ def in_sentence(label: str) -> str:
 def covariate_label(code: str, bundle: Bundle, text: Text) -> str:
     """The words for a term of a balance table: a covariate's own, and those made of them.
 
-    `column=level` is "Column: level", `growth_x` the earlier change of outcome x, `x^2` a square and `x*z` a product.
+    `column=level` is "Column: level", `growth_x` the earlier change of outcome x, `x^2` a square and `x*z` a product. Without a
+    study, what stands before `=` is a column only if it has words; else the sign belongs to the name.
     """
     code = str(code)
     if code.endswith("^2"):
@@ -40,7 +41,8 @@ def covariate_label(code: str, bundle: Bundle, text: Text) -> str:
     if "*" in code:
         return " × ".join(covariate_label(part, bundle, text) for part in code.split("*"))
     column, _, level = code.partition("=")
-    if level:
+    known = text.has(f"code.covariate.{column}") or text.has(f"column.{column}") or (bundle.study and column)
+    if level and known:
         name = text.label("covariate", column) if text.has(f"code.covariate.{column}") else text.heading(column)
         return f"{name}: {text.label(column, level)}"
     if column.startswith("growth_"):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from ..errors import DataError
 from .plots import BLUE, INK, ORANGE, PALE, QUIET
 from .text import Text, read_text
 
@@ -94,6 +95,8 @@ def qq_plot(table: pd.DataFrame, ax: Axes, text: Text | None = None) -> None:
             label=text.label("sample", sample),
         )  # fmt: skip
     values = table[["treated", "control"]].to_numpy(float)
+    if not np.isfinite(values).any():
+        raise DataError(f"quantiles are drawn of numbers; found none for '{_covariate(table, text)}'. Is an arm empty?")
     low, high = np.nanmin(values), np.nanmax(values)
     room = 0.04 * (high - low or 1.0)
     ax.plot([low - room, high + room], [low - room, high + room], color=INK, linewidth=0.8, zorder=2)

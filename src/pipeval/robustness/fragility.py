@@ -87,7 +87,7 @@ def fragility_table(
     Raises
     ------
     DataError, DesignError, EstimationError
-        When the headline itself cannot be made.
+        When the headline itself cannot be made; DesignError when `draws` is negative.
 
     Examples
     --------
@@ -102,6 +102,7 @@ def fragility_table(
     >>> table.loc[table["kind"] == "tie_break", "estimate"].nunique() > 2
     True
     """
+    _refuse_negative(draws)
     pool = Pool(firms, until, anticipation)
     with collected():
         first = pool.matched(spec) if headline is None else headline
@@ -142,6 +143,7 @@ def study_fragility(panel: Panel, sample: MatchedSample, study: Study, outcome: 
     DataFrame
         As `fragility_table`; the row `headline` alone, with its reason, where the matched design cannot be estimated.
     """
+    _refuse_negative(draws)
     year = study.treatment.reference_year
 
     def effect(one: MatchedSample) -> tuple[float, float]:
@@ -177,9 +179,11 @@ def fragility_verdict(table: pd.DataFrame) -> pd.Series:
     """What the table says in one row: fragile when some row lies more than one standard error of the headline away from it.
 
     Values `worst` (the kind that moves the estimate most; empty where nothing was varied), `low, high` (of the estimate, the
-    headline included), `moved` (the largest distance in the headline's standard errors), `n` (rows made besides the headline),
-    `fragile`.
+    headline included), `moved` (the largest distance in the headline's standard errors), `n` (rows with such a distance besides
+    the headline), `fragile` (None where nothing can be judged), `reason` (why not: `no_std_error`, the headline's is missing or
+    0; `not_varied`, no other row could be made; empty otherwise).
     """
+    unknown = "no_std_error" if table.loc[table["kind"] != "headline", "estimate"].notna().any() else "not_varied"
     varied = table[(table["kind"] != "headline") & table["moved"].notna()]
     worst = varied.loc[varied["moved"].idxmax()] if len(varied) else None
     moved = np.nan if worst is None else float(worst["moved"])
@@ -189,9 +193,15 @@ def fragility_verdict(table: pd.DataFrame) -> pd.Series:
         "high": float(table["estimate"].max()),
         "moved": moved,
         "n": len(varied),
-        "fragile": bool(moved > 1),
+        "fragile": bool(moved > 1) if len(varied) else None,
+        "reason": "" if len(varied) else unknown,
     }
     return pd.Series(values, dtype=object)
+
+
+def _refuse_negative(draws: int) -> None:
+    if draws < 0:
+        raise DesignError(f"draws, the number of rows of each kind that is drawn, must be 0 or more; found {draws}")
 
 
 def _variants(

@@ -49,7 +49,7 @@ def rosenbaum_bounds(difference: np.ndarray, gammas: Sequence[float] = GAMMAS, d
     DesignError
         When a Γ is below 1 or not finite, or the direction is neither of the two.
     EstimationError
-        When a difference is missing or infinite.
+        When a difference is missing, infinite or no number.
 
     Notes
     -----
@@ -261,7 +261,10 @@ def _set_notes(n_sets: int, left: int, several: int) -> tuple[Note, ...]:
 
 
 def _finite(difference: np.ndarray) -> np.ndarray:
-    d = np.asarray(difference, dtype=float)
+    try:
+        d = np.asarray(difference, dtype=float)
+    except (TypeError, ValueError):
+        raise EstimationError("differences must be numbers, one a set; found something else. See set_differences") from None
     wrong = np.flatnonzero(~np.isfinite(d))
     if len(wrong):
         raise EstimationError(

@@ -23,9 +23,9 @@ def hidden_bias_table(panel: Panel, sample: MatchedSample, study: Study, primary
 
     Columns `outcome, n_sets` (with a difference), `hodges_lehmann` (of the sets, no bias), `p_signed_rank` (one-sided, no bias),
     `gamma` (the odds ratio of treatment within a set at which that p-value passes 5 %, Rosenbaum 2002), `reason` (why there is
-    none), `partial_r2`, `robustness_value` and `robustness_value_significance` (the partial R² with treatment and with outcome that a confounder needs
-    to bring the regression's estimate to zero, or to lose its significance, Cinelli and Hazlett 2020), `note` (why the regression
-    has none).
+    none), `partial_r2`, `robustness_value` and `robustness_value_significance` (the partial R² with treatment and with outcome
+    that a confounder needs to bring the regression's estimate to zero, or to lose its significance, Cinelli and Hazlett 2020),
+    `note` (why the regression has none).
 
     Differences are of the change from the year before entry to the reference year; the regression is that of `benchmark_table`.
     """
@@ -77,7 +77,7 @@ def _sets(panel: Panel, sample: MatchedSample, study: Study, outcome: Outcome) -
 
 
 def _change_since_entry(panel: Panel, sample: MatchedSample, study: Study, outcome: Outcome) -> pd.Series:
-    """By cohort and firm: the change from the year before the cohort entered to the reference year; not of firms that enter since."""
+    """By cohort and firm: the change from the year before the cohort entered to the reference year; not of later entrants."""
     wide, cohort = panel.wide(outcome.id), panel.firms["cohort"]
     year, parts = study.treatment.reference_year, {}
     for g in np.unique(sample.sets["cohort"]):

@@ -36,10 +36,14 @@ def record_match(path: str | Path, spec: MatchSpec) -> None:
     Raises
     ------
     UsageError
-        When the file cannot be read or written, is one mapping in braces, or would not read as this study with this match:
-        it then stands as it was. A table of `calipers` or `cutpoints` in the file that is extended cannot be
+        When `spec` is no MatchSpec, the file cannot be read or written, is one mapping in braces, or would not read as this study
+        with this match: it then stands as it was. A table of `calipers` or `cutpoints` in the file that is extended cannot be
         taken away by the one that extends it.
     """
+    if not isinstance(spec, MatchSpec):
+        raise UsageError(
+            f"what is written is a MatchSpec; found {type(spec).__name__}. MatchSpec.model_validate makes one of a dict"
+        )
     path = Path(path).resolve()
     stated, wanted = read_yaml(path).get(SECTION), _wanted(path, spec)
     raw = path.read_bytes().decode("utf-8")

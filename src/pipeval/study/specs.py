@@ -205,7 +205,9 @@ class MatchSpec(Spec):
             "reuse goes with replace: true": self.reuse is not None and not self.replace,
             "caliper_unit goes with caliper": self.caliper_unit != "sd" and self.caliper is None,
             "calipers are wider than 0": any(not width > 0 for width in self.calipers.values()),
-            "cutpoints are a number of bins, or inner edges in rising order": any(not _cuts(cut) for cut in self.cutpoints.values()),
+            "cutpoints are a number of bins, or inner edges in rising order": any(
+                not _cuts(cut) for cut in self.cutpoints.values()
+            ),
             "ratio_range holds the ratio: least <= ratio <= most, least at least 1": self.ratio_range is not None
             and not 1 <= self.ratio_range[0] <= self.ratio <= self.ratio_range[1],
             "ratio_range goes without replace, and with a score": self.ratio_range is not None
