@@ -20,7 +20,7 @@ from pipeval.did.inference import pretrend_test
 from pipeval.did.matched import adjustment, joined_clusters, refuse_unfit, within_window
 from pipeval.did.matched_effect import matched_effect
 from pipeval.did.poisson import poisson_att
-from pipeval.errors import DesignError, PipevalWarning
+from pipeval.errors import DataError, DesignError, PipevalWarning
 from pipeval.matching.match import match
 from pipeval.matching.panel import match_panel
 from pipeval.study.specs import DidSpec, MatchSpec, Outcome
@@ -630,3 +630,20 @@ def test_every_firm_twice_halves_the_variance(choices):
 
 def test_peers_are_eight():
     assert matched.PEERS == 8
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda y: (y.to_numpy(), None, 0.95), "y is a Series by firm_id; found ndarray"),
+        (lambda y: (pd.concat([y, y]), None, 0.95), "each firm stands once in y; repeated"),
+        (lambda y: (y.astype(str), None, 0.95), "y holds numbers"),
+        (lambda y: (y, None, 95), "level is a share between 0.5 and 1, 0.95 for instance; found 95"),
+        (lambda y: (y, y.rename("cohort"), 0.95), "cannot be called 'cohort'"),
+    ],
+)
+def test_what_is_no_outcome_is_refused(change, said):
+    panel = one_cohort(staggered())
+    sample = match(panel.firms, spec_of(**PAIR))
+    with pytest.raises((DataError, DesignError), match=said):
+        matched_effect(sample, *change(panel.wide("y").iloc[:, -1]))

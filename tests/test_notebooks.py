@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
 
-@pytest.mark.parametrize("name", ["final", "midterm"])
+@pytest.mark.parametrize("name", ["final", "midterm", "control_group"])
 def test_notebooks_hold_prose_and_calls_only(name):
     book = json.loads((ROOT / "notebooks" / f"{name}.ipynb").read_text(encoding="utf-8"))
     code = [c for c in book["cells"] if c["cell_type"] == "code"]
@@ -71,3 +71,23 @@ def test_help_answers_without_loading_the_analysis():
     code = "import sys; from pipeval.cli import main\ntry:\n    main(['--help'])\nexcept SystemExit:\n    pass\nprint(sorted({'pandas', 'numpy', 'matplotlib', 'pydantic'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip().endswith("[]")
+
+
+@pytest.mark.slow
+def test_the_control_group_workbench_runs_and_writes_the_choice(tmp_path):
+    """From top to bottom; the choice stands in the params file, whose comments stay; the workbooks lie where they were asked for."""
+    from pipeval import read_study
+
+    (tmp_path / "params").mkdir()
+    for name in ("guanajuato.yaml", "guanajuato_final.yaml"):
+        (tmp_path / "params" / name).write_text((ROOT / "params" / name).read_text(encoding="utf-8"), encoding="utf-8")
+    params, out = tmp_path / "params" / "guanajuato_final.yaml", tmp_path / "out"
+    before = params.read_text(encoding="utf-8")
+    values = {"params_path": params, "out_dir": out, "data_dir": ROOT / "data" / "sample"}
+    options = [word for name, value in values.items() for word in ("-p", name, str(value))]
+    command = [sys.executable, "-m", "papermill", str(ROOT / "notebooks" / "control_group.ipynb"), str(tmp_path / "run.ipynb")]
+    subprocess.run([*command, "-k", "python3", *options, "-p", "write_choice", "True"], check=True, cwd=tmp_path)
+    assert {path.name for path in out.iterdir()} == {"balance.xlsx", "match_map.xlsx"}
+    after = params.read_text(encoding="utf-8")
+    assert after.startswith(before.splitlines()[0])
+    assert read_study(params).match == read_study(ROOT / "params" / "guanajuato_final.yaml").match

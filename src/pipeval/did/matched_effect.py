@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from ..data.panel import NEVER, Panel
-from ..errors import DesignError, collected, warn
+from ..errors import DataError, DesignError, collected, some, warn
 from ..matching.matched import MatchedSample
 from ..study.specs import DidSpec
 from .aggregate import aggregate
@@ -36,6 +36,8 @@ def matched_effect(sample: MatchedSample, y: pd.Series, covariates: pd.DataFrame
 
     Raises
     ------
+    DataError
+        When `y` is no column of numbers by firm, or a firm stands in it twice.
     DesignError
         When an arm has no value, or controls enter later (`match.window`), which needs `att_gt`.
     EstimationError
@@ -59,13 +61,14 @@ def matched_effect(sample: MatchedSample, y: pd.Series, covariates: pd.DataFrame
     """
     if sample.spec.window is not None:
         raise DesignError("controls of this match enter later (match.window), so one column cannot hold the effect; use att_gt")
+    value, covariates = _proved(y, covariates, level)
     sets = sample.sets
     firm_id = pd.Index(np.sort(sets["firm_id"].unique()), name="firm_id")
     entered = sets[sets["role"] == "treated"].drop_duplicates("firm_id").set_index("firm_id")["cohort"]
     firms = pd.DataFrame({"cohort": entered.reindex(firm_id).fillna(NEVER)})
     if covariates is not None:
         firms = firms.join(covariates)
-    value = y.reindex(firm_id).astype(float)
+    value = value.reindex(firm_id)
     ends = {int(entered.min()) - 1: value * 0.0, int(entered.max()): value}
     outcomes = pd.concat(ends, names=["period"]).swaplevel().rename("y").to_frame()
     spec = DidSpec(method="reg", covariates=() if covariates is None else tuple(covariates.columns), level=level)
@@ -75,3 +78,21 @@ def matched_effect(sample: MatchedSample, y: pd.Series, covariates: pd.DataFrame
         if note.key != "base_moved":  # the other end is zero by construction, not a year
             warn(note)
     return found
+
+
+def _proved(y: pd.Series, covariates: pd.DataFrame | pd.Series | None, level: float) -> tuple[pd.Series, pd.DataFrame | None]:
+    """The column as floats and the covariates as a table, both by firm."""
+    if not isinstance(y, pd.Series):
+        raise DataError(f"y is a Series by firm_id; found {type(y).__name__}. pd.Series(values, index=firms.index) makes one")
+    if not y.index.is_unique:
+        raise DataError(f"each firm stands once in y; repeated: {some(y.index[y.index.duplicated()].unique())}")
+    value = pd.to_numeric(y.astype(object), errors="coerce").astype(float)
+    words = y.index[value.isna() & y.notna()]
+    if len(words) or not pd.api.types.is_numeric_dtype(y) and y.dtype != object:
+        raise DataError(f"y holds numbers; it holds {y.dtype} for {some(words if len(words) else y.index)}")
+    if not 0.5 < level < 1:
+        raise DesignError(f"level is a share between 0.5 and 1, 0.95 for instance; found {level}")
+    table = covariates.to_frame() if isinstance(covariates, pd.Series) else covariates
+    if table is not None and "cohort" in table:
+        raise DesignError("a covariate cannot be called 'cohort', which is when firms entered; rename it")
+    return value, table
