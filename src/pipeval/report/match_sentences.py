@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from ..robustness.fragility import FRAGILE
 from ..study.specs import COVARIATE_DISTANCES, SCORES, STRATA, WEIGHTING, MatchSpec
 from .bundle import Bundle
 from .judgement import listing
@@ -104,7 +105,7 @@ def fragility(bundle: Bundle, text: Text) -> list[str]:
     rows = rows[rows["moved"].notna()] if len(rows) else rows
     if rows.empty:
         return []
-    moved = rows[rows["moved"] > 1]
+    moved = rows[rows["moved"] > FRAGILE]
     if moved.empty:
         return [text.say("say.fragility.steady", _fragile(rows.loc[rows["moved"].idxmax()].to_dict(), bundle, text))]
     items = [text.say("say.fragility.item", _fragile(row, bundle, text)) for row in moved.to_dict("records")]

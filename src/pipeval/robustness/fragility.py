@@ -26,6 +26,9 @@ Effect = Callable[[MatchedSample], tuple[float, float]]
 
 SEED = 20031121
 COLUMNS = ["kind", "variant", "estimate", "std_error", "n_treated", "n_control", "shared_pairs", "moved", "reason"]
+FRAGILE = 1.0
+"""A match is fragile when a choice that nobody would defend moves the estimate by more of its standard errors than this."""
+
 WIDTHS = (0.5, 0.8, 1.25, 2.0)
 """What a caliper is multiplied by."""
 FIRST_CALIPER = 0.25
@@ -193,7 +196,7 @@ def fragility_verdict(table: pd.DataFrame) -> pd.Series:
         "high": float(table["estimate"].max()),
         "moved": moved,
         "n": len(varied),
-        "fragile": bool(moved > 1) if len(varied) else None,
+        "fragile": bool(moved > FRAGILE) if len(varied) else None,
         "reason": "" if len(varied) else unknown,
     }
     return pd.Series(values, dtype=object)
