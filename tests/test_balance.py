@@ -20,7 +20,7 @@ from pipeval.matching.match_map import covariate_distance_table, distance_table,
 from pipeval.matching.matched import MatchedSample
 from pipeval.matching.orthogonality import orthogonality_table, orthogonality_test
 from pipeval.matching.terms import terms
-from pipeval.study.specs import MatchSpec
+from pipeval.study.match_spec import MatchSpec
 
 REFERENCE = Path(__file__).parent / "reference"
 COBALT = json.loads((REFERENCE / "cobalt_units/expected.json").read_text(encoding="utf-8"))["cases"]

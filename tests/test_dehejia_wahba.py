@@ -28,7 +28,7 @@ from pipeval.data.panel import NEVER
 from pipeval.did.matched_effect import matched_effect
 from pipeval.matching.match import match
 from pipeval.matching.propensity import propensity
-from pipeval.study.specs import MatchSpec
+from pipeval.study.match_spec import MatchSpec
 
 EXPERIMENT, NAIVE = 1794.34238185009, -8497.51614813687
 """Differences in mean earnings of 1978: treated less the experiment's controls; less the survey's men."""

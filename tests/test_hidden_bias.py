@@ -14,7 +14,7 @@ from pipeval.errors import DataError, DesignError, EstimationError, PipevalWarni
 from pipeval.matching.matched import MatchedSample
 from pipeval.robustness.confounder import benchmark_bounds, confounder_strength, regression_strength
 from pipeval.robustness.hidden_bias import GAMMAS, breaking_gamma, rosenbaum_bounds, set_differences
-from pipeval.study.specs import MatchSpec
+from pipeval.study.match_spec import MatchSpec
 
 # Lead in the blood of 33 exposed children minus that of their controls (Morton et al. 1982; Rosenbaum 2002, table 4.1).
 LEAD = [22, 5, 23, -6, 18, 25, 13, 47, 15, 16, 6, 1, 2, 7, 0, 4, -9, -3, 36, 25, 1, 16, 42, 30, 25, 23, 32, 17, 9, -3, 60, 14, 14]

@@ -15,7 +15,8 @@ from pipeval.matching.balance import balance_table
 from pipeval.matching.match import match
 from pipeval.matching.matched import cohort_values
 from pipeval.matching.panel import match_panel
-from pipeval.study.specs import DidSpec, MatchSpec
+from pipeval.study.match_spec import MatchSpec
+from pipeval.study.specs import DidSpec
 
 YEARS = range(2001, 2008)
 

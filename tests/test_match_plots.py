@@ -23,7 +23,7 @@ from pipeval.report.export import write_table
 from pipeval.report.match_plots import densities, ecdf_plot, qq_plot, score_jitter
 from pipeval.report.plots import BLUE, ORANGE, QUIET
 from pipeval.report.text import languages, read_text
-from pipeval.study.specs import MatchSpec
+from pipeval.study.match_spec import MatchSpec
 
 SUFFIXES = (".xlsx", ".tex", ".docx", ".html", ".csv")
 

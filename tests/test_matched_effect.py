@@ -23,7 +23,8 @@ from pipeval.did.poisson import poisson_att
 from pipeval.errors import DataError, DesignError, PipevalWarning
 from pipeval.matching.match import match
 from pipeval.matching.panel import match_panel
-from pipeval.study.specs import DidSpec, MatchSpec, Outcome
+from pipeval.study.match_spec import MatchSpec
+from pipeval.study.specs import DidSpec, Outcome
 
 REFERENCE = Path(__file__).parent / "reference"
 X = ("x1", "x2")

@@ -15,7 +15,8 @@ from pipeval.matching.balance import balance_table, effective_sample_size, match
 from pipeval.matching.match import match
 from pipeval.matching.pool import comparable, pool_table
 from pipeval.matching.propensity import propensity
-from pipeval.study.specs import MatchSpec, Treatment
+from pipeval.study.match_spec import MatchSpec
+from pipeval.study.specs import Treatment
 
 
 def made(n_treated: int, n_control: int, seed: int = 0, ties: bool = False) -> pd.DataFrame:

@@ -15,7 +15,7 @@ from pipeval.data.panel import NEVER
 from pipeval.did.matched_effect import matched_effect
 from pipeval.matching.balance import balance_table
 from pipeval.matching.match import match
-from pipeval.study.specs import PAIRS, STRATA, MatchSpec
+from pipeval.study.match_spec import PAIRS, STRATA, MatchSpec
 
 HERE = Path(__file__).parent
 STORED = json.loads((HERE / "reference/matchit_units/expected.json").read_text(encoding="utf-8"))

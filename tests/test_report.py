@@ -32,8 +32,8 @@ from pipeval.report.sentences import SENTENCES
 from pipeval.report.tables import printed_table, read_layout
 from pipeval.report.text import escape, languages, read_text
 from pipeval.study.lint import CHECKS, DETAILS
+from pipeval.study.match_spec import MatchSpec
 from pipeval.study.params import read_study
-from pipeval.study.specs import MatchSpec
 from pipeval.verdicts.evidence import GRADES
 from pipeval.verdicts.remarks import REMARKS
 

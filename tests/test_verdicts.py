@@ -9,12 +9,12 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from pipeval.did.estimate import as_share
 from pipeval.errors import DesignError
 from pipeval.study.logframe import Indicator, LogFrame
 from pipeval.study.specs import Study
 from pipeval.verdicts.attainment import STATES, attainment
 from pipeval.verdicts.change import aggregate
-from pipeval.did.estimate import as_share
 from pipeval.verdicts.evidence import GRADES, count_row, evidence, joint_evidence
 from pipeval.verdicts.inputs import Inputs, selected
 from pipeval.verdicts.judge import COLUMNS, aggregator_strip, attained, verdict_table

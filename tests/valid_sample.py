@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from pipeval.matching.matched import REASONS
-from pipeval.study.specs import COVARIATE_DISTANCES, PAIRS, STRATA, WEIGHTING
+from pipeval.study.match_spec import COVARIATE_DISTANCES, PAIRS, STRATA, WEIGHTING
 
 
 def check_matched_sample(sample, firms: pd.DataFrame, until: float | None = None) -> None:

@@ -14,7 +14,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "Panel": "data.panel",
     "NEVER": "data.panel",
-    "MatchSpec": "study.specs",
+    "MatchSpec": "study.match_spec",
     "DidSpec": "study.specs",
     "match": "matching.match",
     "match_panel": "matching.panel",
@@ -51,8 +51,9 @@ if TYPE_CHECKING:
     from .report.export import write_table
     from .report.render import render
     from .report.save import save
+    from .study.match_spec import MatchSpec
     from .study.params import read_study
-    from .study.specs import DidSpec, MatchSpec
+    from .study.specs import DidSpec
 
 
 def __getattr__(name: str):

@@ -42,7 +42,8 @@ from .robustness.sensitivity import benchmark_table, hidden_bias_table
 from .study.calendar import due_dates
 from .study.lint import lint
 from .study.logframe import LogFrame, read_logframe
-from .study.specs import PAIRS, Study
+from .study.match_spec import PAIRS
+from .study.specs import Study
 from .verdicts.attainment import Inputs
 from .verdicts.judge import aggregator_strip, attained, verdict_table
 from .verdicts.net import net_counts

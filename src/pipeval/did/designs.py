@@ -12,7 +12,8 @@ from ..errors import DataError, DesignError, EstimationError, collected
 from ..matching.balance import balance_table, effective_sample_size
 from ..matching.matched import MatchedSample, cohort_values
 from ..matching.panel import match_controls
-from ..study.specs import MatchSpec, Outcome, Study
+from ..study.match_spec import MatchSpec
+from ..study.specs import Outcome, Study
 from .detectable import detectable_table
 from .estimate import compared
 

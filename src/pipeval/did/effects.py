@@ -5,6 +5,7 @@ The influence is normalised so that estimate − truth ≈ Σᵢ ψᵢ over firm
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -143,6 +144,41 @@ def effects_from(
         n_control=control.sum(axis=0),
     )
     return Effects(table, influence, treated_weight, control, firm_id, clusters, level, notes).clustered(clusters, level)
+
+
+def joined(parts: Mapping[Hashable, Effects], key: str) -> Effects:
+    """The rows of several effects in one table, the name of each part in the column `key`, over the firms of all of them.
+
+    A firm that is not in a part has no influence on its rows, so joint tests and bands across outcomes or groups hold together.
+    Clusters and level are those of the first part.
+
+    Examples
+    --------
+    >>> from pipeval import Panel, att_gt
+    >>> rows = [("a", 1, 1.0), ("a", 2, 4.0), ("b", 1, 2.0), ("b", 2, 6.0), ("c", 1, 1.0), ("c", 2, 2.0), ("d", 1, 3.0), ("d", 2, 4.5)]
+    >>> frame = pd.DataFrame(rows, columns=["firm", "year", "y"]).assign(start=lambda f: f["firm"].isin(["a", "b"]) * 2)
+    >>> panel = Panel.from_frame(frame, firm_id="firm", period="year", cohort="start", outcomes=["y"])
+    >>> import warnings; warnings.simplefilter("ignore")
+    >>> joined({"once": att_gt(panel, "y"), "again": att_gt(panel, "y")}, "part").table["part"].tolist()
+    ['once', 'once', 'again', 'again']
+    """
+    first = next(iter(parts.values()))
+    firm_id = first.firm_id
+    for part in parts.values():
+        firm_id = firm_id.union(part.firm_id)
+    arrays = []
+    for name in ("influence", "treated_weight", "control"):
+        columns = []
+        for part in parts.values():
+            own = getattr(part, name)
+            wide = np.zeros((len(firm_id), own.shape[1]), own.dtype)
+            wide[firm_id.get_indexer(part.firm_id)] = own
+            columns.append(wide)
+        arrays.append(np.column_stack(columns))
+    tables = [part.table.assign(**{key: name})[[key, *part.table.columns]] for name, part in parts.items()]
+    table = pd.concat(tables, ignore_index=True)
+    notes = tuple({str(n): n for part in parts.values() for n in part.notes}.values())
+    return Effects(table, *arrays, firm_id, first.clusters, first.level, notes)
 
 
 def _without_error(table: pd.DataFrame) -> Note | None:

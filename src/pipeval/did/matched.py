@@ -18,7 +18,8 @@ from ..errors import DesignError, Note, warn
 from ..matching.matched import MatchedSample
 from ..matching.neighbours import Neighbours
 from ..matching.problem import Problem
-from ..study.specs import PAIRS, STRATA, DidSpec
+from ..study.match_spec import PAIRS, STRATA
+from ..study.specs import DidSpec
 
 PEERS = 8
 """How many nearest firms of the serving arm tell what a firm would do, for the variance after matching with replacement."""

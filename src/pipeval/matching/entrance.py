@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import DataError, DesignError, EstimationError, Note, some, warn
-from ..study.specs import COVARIATE_DISTANCES, SCORES, STRATA, WEIGHTING, MatchSpec
+from ..study.match_spec import COVARIATE_DISTANCES, SCORES, STRATA, WEIGHTING, MatchSpec
 from .design_matrix import expand, is_numeric, numbers, require_columns
 from .distances import whiten
 from .line import codes

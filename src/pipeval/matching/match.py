@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import DesignError, EstimationError, Note, collected, warn
-from ..study.specs import STRATA, WEIGHTING, MatchSpec
+from ..study.match_spec import STRATA, WEIGHTING, MatchSpec
 from .design_matrix import expand
 from .entrance import Entrants, cells, entrants, problem
 from .full import full_sets

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from ..study.specs import PAIRS
+from ..study.match_spec import PAIRS
 from .balance import judged, refuse_swapped
 from .design_matrix import require_columns
 from .matched import MatchedSample, pairs_of

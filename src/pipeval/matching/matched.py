@@ -11,7 +11,7 @@ from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
 from ..errors import DesignError, Note
-from ..study.specs import PAIRS, STRATA, WEIGHTING, MatchSpec
+from ..study.match_spec import PAIRS, STRATA, WEIGHTING, MatchSpec
 
 REASONS = (
     "later_cohort",

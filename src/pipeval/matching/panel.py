@@ -10,7 +10,8 @@ import pandas as pd
 
 from ..data.panel import NEVER, Panel
 from ..errors import DesignError, EstimationError, Note, collected, some, warn
-from ..study.specs import PAIRS, MatchSpec, Study
+from ..study.match_spec import PAIRS, MatchSpec
+from ..study.specs import Study
 from .design_matrix import require_columns
 from .entrance import known_groups
 from .match import match, reserves

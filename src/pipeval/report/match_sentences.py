@@ -8,7 +8,7 @@ from __future__ import annotations
 import pandas as pd
 
 from ..robustness.fragility import FRAGILE
-from ..study.specs import COVARIATE_DISTANCES, SCORES, STRATA, WEIGHTING, MatchSpec
+from ..study.match_spec import COVARIATE_DISTANCES, SCORES, STRATA, WEIGHTING, MatchSpec
 from .bundle import Bundle
 from .judgement import listing
 from .labels import covariate_label, in_sentence, outcome_label

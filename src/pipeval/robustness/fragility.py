@@ -18,7 +18,8 @@ from ..did.estimate import at_reference, estimate
 from ..errors import DataError, DesignError, EstimationError, collected
 from ..matching.design_matrix import is_numeric
 from ..matching.matched import MatchedSample
-from ..study.specs import PAIRS, SCORES, WEIGHTING, MatchSpec, Outcome, Study
+from ..study.match_spec import PAIRS, SCORES, WEIGHTING, MatchSpec
+from ..study.specs import Outcome, Study
 from .rematch import Pool, renamed
 
 Effect = Callable[[MatchedSample], tuple[float, float]]

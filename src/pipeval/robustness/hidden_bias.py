@@ -16,7 +16,7 @@ from scipy.optimize import brentq
 
 from ..errors import DesignError, EstimationError, Note, some, warn
 from ..matching.matched import MatchedSample
-from ..study.specs import PAIRS
+from ..study.match_spec import PAIRS
 
 GAMMAS = tuple(round(1 + step / 10, 1) for step in range(21))
 EXACT_SETS = 25

@@ -13,7 +13,7 @@ from ..errors import DesignError
 from ..matching.match import match
 from ..matching.matched import MatchedSample
 from ..matching.panel import match_panel
-from ..study.specs import MatchSpec
+from ..study.match_spec import MatchSpec
 
 
 class Pool(NamedTuple):

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from ..errors import UsageError
 from .files import inside, nearest, read_yaml
-from .specs import Spec
+from .match_spec import Spec
 
 Code = str | bool | int
 Where = dict[str, tuple[Code, ...]]

@@ -11,8 +11,8 @@ import yaml
 
 from ..errors import UsageError
 from .files import inside, read_yaml
+from .match_spec import MatchSpec
 from .params import read_study
-from .specs import MatchSpec
 
 SECTION = "match"
 _WIDTH = 120  # of a line, before a list goes on in the next
