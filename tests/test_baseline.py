@@ -9,7 +9,7 @@ from scipy import stats
 
 from pipeval import NEVER, Panel
 from pipeval.baseline.indicators import baseline_indicators
-from pipeval.baseline.response import response_table, response_test, sample_flow
+from pipeval.baseline.response import response_table, response_test, sample_flow, selective_attrition
 from pipeval.data.load import load
 from pipeval.data.measures import measures
 
@@ -128,6 +128,72 @@ def test_no_attrition_and_no_arm_are_undefined_not_zero():
     (row,) = response_test(seen((0, 0), (15, 25)), "y", 1).to_dict("records")
     assert np.isnan(row["difference"]) and np.isnan(row["std_error"]) and np.isnan(row["p_value"])
     assert response_test(seen((8, 10), (15, 25)), "y", 7).empty
+
+
+def leaving(seed=0, n=400, slope=0.0, gap=0.0):
+    """A panel in which small firms stop answering, in the treated arm by `slope` more and everywhere by `gap` more."""
+    rng = np.random.default_rng(seed)
+    ids = pd.Index([f"f{i:03d}" for i in range(n)], name="firm_id")
+    d = rng.random(n) < 0.4
+    size = rng.normal(size=n)
+    firms = pd.DataFrame({"cohort": np.where(d, 2.0, NEVER), "size": size, "kind": rng.choice(["a", "b", "c"], n)}, ids)
+    y = pd.DataFrame({1: size + rng.normal(size=n), 2: 1.0}, ids)
+    y[2] = y[2].mask(rng.random(n) < np.clip(0.2 - 0.1 * size - d * (slope * size - gap), 0, 1))
+    return Panel(firms, y.rename_axis(columns="period").stack().to_frame("y"))
+
+
+def test_selective_attrition_is_the_robust_regression_of_another_program():
+    import statsmodels.api as sm
+
+    panel = leaving()
+    table = selective_attrition(panel, "y", 2, 1, ("size", "kind")).set_index("test")
+    seen = panel.wide("y")[2].notna().astype(float)
+    x = np.column_stack([panel.firms["size"], panel.firms["kind"] == "b", panel.firms["kind"] == "c"]).astype(float)
+    x, d = x - x.mean(axis=0), np.isfinite(panel.firms["cohort"]).to_numpy(float)
+    fit = sm.OLS(seen.to_numpy(), np.column_stack([np.ones(len(d)), x, d, d[:, None] * x])).fit(cov_type="HC1", use_t=True)
+    for test, which in {"arm_and_products": [4, 5, 6, 7], "products": [5, 6, 7], "arm": [4]}.items():
+        wald = fit.wald_test(np.eye(8)[which], use_f=True, scalar=True)
+        assert table.loc[test, "statistic"] == pytest.approx(float(wald.statistic), rel=1e-9)
+        assert table.loc[test, "p_value"] == pytest.approx(float(wald.pvalue), rel=1e-8)
+        assert table.loc[test, ["df1", "df2"]].tolist() == [len(which), 392]
+    assert table.loc["arm", ["estimate", "std_error"]].tolist() == pytest.approx([fit.params[4], fit.bse[4]], rel=1e-9)
+
+
+def test_leavers_against_stayers_by_hand():
+    panel = leaving(3)
+    table = selective_attrition(panel, "y", 2, 1).set_index("test")
+    base, stays, d = panel.wide("y")[1], panel.wide("y")[2].notna(), np.isfinite(panel.firms["cohort"])
+    for name, arm in (("treated", d), ("control", ~d)):
+        welch = stats.ttest_ind(base[arm & ~stays], base[arm & stays], equal_var=False)
+        row = table.loc[f"leavers_{name}"]
+        assert row["estimate"] == pytest.approx(base[arm & ~stays].mean() - base[arm & stays].mean(), rel=1e-12)
+        assert [row["statistic"], row["p_value"], row["df2"]] == pytest.approx([welch.statistic, welch.pvalue, welch.df], rel=1e-9)
+    gap = table.loc["leavers_treated", "estimate"] - table.loc["leavers_control", "estimate"]
+    error = np.hypot(*table.loc[["leavers_treated", "leavers_control"], "std_error"])
+    assert table.loc["leavers_difference", ["estimate", "std_error"]].tolist() == pytest.approx([gap, error], rel=1e-12)
+
+
+def test_who_stops_answering_is_told_from_how_many():
+    level = selective_attrition(leaving(1, n=1500, gap=0.15), "y", 2, 1, ("size",)).set_index("test")["p_value"]
+    kind = selective_attrition(leaving(1, n=1500, slope=0.15), "y", 2, 1, ("size",)).set_index("test")["p_value"]
+    assert level["arm"] < 1e-3 < 0.05 < level["products"] and kind["products"] < 1e-3 and kind["arm_and_products"] < 1e-3
+
+
+def test_the_size_of_the_test_is_its_level():
+    p = [selective_attrition(leaving(s, n=200), "y", 2, 1, ("size", "kind"))["p_value"].iloc[[0, 1]] for s in range(100)]
+    assert (np.mean(np.array(p) < 0.05, axis=0) < 0.05 + 3 * np.sqrt(0.05 * 0.95 / 100)).all()
+
+
+def test_selective_attrition_that_cannot_be_tested_says_why():
+    full = seen((10, 10), (25, 25))
+    table = selective_attrition(full, "y", 2, 1).set_index("test")
+    assert table.loc[["arm", "products"], "reason"].tolist() == ["all answered", "no covariate"] and table["p_value"].isna().all()
+    assert selective_attrition(full, "y", 2, 7).empty
+    few = Panel(full.firms.assign(size=range(len(full.firms))).iloc[:5], full.outcomes.loc[full.firms.index[:5]])
+    assert (
+        selective_attrition(few, "y", 2, 1, ("size",)).set_index("test").loc["arm", "reason"]
+        == "too few firms for so many covariates"
+    )
 
 
 def test_the_flow_of_firms():

@@ -13,8 +13,9 @@ from pipeval.data.panel import NEVER, Panel
 from pipeval.did.aggregate import aggregate
 from pipeval.did.att_gt import att_gt
 from pipeval.did.counts import net_count
-from pipeval.did.inference import cluster_codes, cluster_sums, holm, multipliers, pretrend_test
+from pipeval.did.inference import cluster_codes, cluster_sums, multipliers, pretrend_test
 from pipeval.did.kernel import CellError, two_by_two
+from pipeval.did.multiple import holm
 from pipeval.did.poisson import poisson_att
 from pipeval.did.power import mde, sd_of_change
 from pipeval.did.twfe import twfe

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -17,7 +18,9 @@ import pytest
 from pipeval.data.panel import Panel
 from pipeval.did.aggregate import aggregate
 from pipeval.did.att_gt import att_gt
+from pipeval.did.cells import Cell, comparison_firms
 from pipeval.did.inference import pretrend_test
+from pipeval.did.kernel import logit
 from pipeval.did.poisson import poisson_att
 from pipeval.did.twfe import twfe
 from pipeval.errors import PipevalWarning
@@ -155,6 +158,49 @@ def test_no_never_treated_and_a_cohort_treated_from_the_start(method, x, base):
     assert last["n_control"].item() == 76, "the firms of 2006 compare with those of 2005 until they enter"
 
 
+def with_the_sign_of_r(effects, panel, spec):
+    """The influence of `dr` with covariates as DRDID 1.2.3 has it.
+
+    It adds what the estimation of the base period's regression contributes where the derivative subtracts it: twice
+    that term is the whole difference. `test_did.test_influence_of_cross_sections_is_the_derivative` shows that ours is the
+    derivative.
+    """
+    wide, firms, influence = panel.wide("y"), panel.firms, effects.influence.copy()
+    for k, row in enumerate(effects.table.itertuples()):
+        cell = Cell(row.cohort, row.period, row.base_period, row.phase)
+        own = (firms["cohort"] == row.cohort).to_numpy()
+        here = own | comparison_firms(firms["cohort"].to_numpy(), cell, spec)
+        seen = [(here & wide[t].notna()).to_numpy() for t in (row.base_period, row.period)]
+        firm = np.concatenate([np.flatnonzero(s) for s in seen])
+        early, d = np.arange(len(firm)) < seen[0].sum(), own[firm]
+        x = np.column_stack([np.ones(len(firm)), firms[["x1", "x2"]].to_numpy(float)[firm]])
+        ps, _ = logit(d.astype(float), x, np.ones(len(firm)))
+        odds = np.where(d, 0.0, ps / (1 - ps)) * early
+        base = firm[early & ~d]
+        design, y = x[early & ~d], wide[row.base_period].to_numpy()[base]
+        residual = y - design @ np.linalg.lstsq(design, y, rcond=None)[0]
+        gap = x[d & early].mean(axis=0) - odds @ x / odds.sum()
+        np.add.at(influence[:, k], base, -2 * residual * (design @ np.linalg.solve(design.T @ design, gap)))
+    return replace(effects, influence=influence).clustered(None)
+
+
+@pytest.mark.parametrize(("method", "comparison", "x"), ESTIMATORS)
+def test_an_unbalanced_panel_as_repeated_cross_sections(method, comparison, x):
+    panel = panel_of(frame("did_panel_unbalanced", "panel_unbalanced.csv"))
+    wanted = expected("did_panel_unbalanced")[f"{method}_{comparison}_{x}_unbalanced"]
+    tolerance = CLOSED if x == "none" or method == "reg" else ITERATED
+    spec = spec_of(method, comparison, x).changed({"sampling": "cross_sections"})
+    effects = att_gt(panel, "y", spec)
+    size = effects.table["cohort"].map(panel.firms["cohort"].value_counts())
+    assert (effects.table["n_treated"] == size).all(), "all are seen in either period: our weights are R's, the cohort's firms"
+    if method == "dr" and x == "x1x2":
+        effects = with_the_sign_of_r(effects, panel, spec)
+    same_cells(effects, wanted, tolerance)
+    same_summaries(effects, wanted, tolerance)
+    test = pretrend_test(effects)
+    same(test["wald"] * (test["df2"] + 1) / test["df2"], wanted["W"], max(tolerance, 1e-7))
+
+
 def test_both_ends_of_an_unbalanced_panel():
     """The naive twin: firms seen at both ends of a cell, differences of means, Welch-like influence."""
     data = frame("did_panel_unbalanced", "panel_unbalanced.csv")
@@ -198,6 +244,27 @@ def test_two_way_fixed_effects_by_event_time(panel):
     found = twfe(panel, "y", [int(k.removeprefix("rel::")) for k in wanted])
     same(found["estimate"], [v["Estimate"] for v in wanted.values()], CLOSED)
     same(found["std_error"], [v["Std. Error"] for v in wanted.values()], CLOSED)
+
+
+def test_interaction_weighted_event_study(panel):
+    """Sun and Abraham: cells of never-treated comparison, shares known.
+
+    fixest multiplies the variance by G/(G − 1) · (N − 1)/(N − K): N = 2,100 rows, K = 18 cells + 7 years, the firm effects being
+    nested in the clusters.
+    """
+    wanted = expected("did_fixed_effects")
+    cells = att_gt(panel, "y", DidSpec(comparison="never_treated"))
+    for key, by in (("sunab_event", "event_time"), ("sunab_att", "overall"), ("sunab_cohort", "cohort")):
+        table = aggregate(cells, by, shares="known").table
+        table = table[(table["term"] == by) & table["std_error"].notna()]
+        same(table["estimate"], [v["Estimate"] for v in wanted[key].values()], CLOSED)
+        g = table["n_clusters"]
+        ours = without_factor(table) * np.sqrt(300 / 299 * 2099 / (2100 - 18 - 7))
+        assert g.max() <= 300
+        same(ours, [v["Std. Error"] for v in wanted[key].values()], CLOSED)
+        if by != "event_time":
+            known, estimated = (aggregate(cells, by, shares=s).table["std_error"].iloc[-1] for s in ("known", "estimated"))
+            assert known != estimated
 
 
 def test_two_way_fixed_effects_unbalanced():

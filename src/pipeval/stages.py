@@ -25,7 +25,9 @@ from .did.aggregate import aggregate
 from .did.designs import default_designs, design_table
 from .did.detectable import detectable_table
 from .did.estimate import as_share, at_reference, balance_of, by_period, estimate
-from .did.inference import holm, pretrend_test
+from .did.inference import pretrend_test
+from .did.margins import transition_table
+from .did.multiple import holm
 from .did.trends import trends_table
 from .errors import DesignError, EstimationError, Note, collected, warn
 from .matching.balance import balance_table, match_summary, overlap_table
@@ -370,17 +372,7 @@ def verdicts(data: Stage, start: Stage, group: Stage, power: Stage, found: Stage
     eligible = counts.dropna(subset=["n_eligible"]).set_index("indicator")["n_eligible"].astype(int).to_dict()
     tables["logframe_lint"] = lint(data["logframe"], study, eligible, data["tables"].frames)
     if measured.nominal["exp_status"].notna().any():
-        tables["transitions"] = _transitions(inputs, study)
+        years = study.baseline.year, study.treatment.reference_year
+        tables["transitions"] = transition_table(inputs.real["exp_status"], inputs.firms["arm"], *years)
         tables["new_exporters"] = counts
     return {}, tables
-
-
-def _transitions(inputs: Inputs, study: Study) -> pd.DataFrame:
-    """Export status in the base year against the reference year, firms seen in both, by arm."""
-    status = inputs.real["exp_status"].unstack()
-    base, last = study.baseline.year, study.treatment.reference_year
-    if base not in status or last not in status:
-        return pd.DataFrame(columns=["arm", "from", "to", "n", "share"])
-    both = pd.DataFrame({"arm": inputs.firms["arm"], "from": status[base], "to": status[last]}).dropna()
-    table = both.groupby(["arm", "from", "to"], as_index=False).size().rename(columns={"size": "n"})
-    return table.assign(share=table["n"] / table.groupby(["arm", "from"])["n"].transform("sum"))

@@ -15,6 +15,7 @@ from ..study.files import nearest
 from ..study.specs import Outcome, Study
 from .load import Tables
 from .money import by_year, deflator, series_values
+from .prices import fisher_prices
 
 MONEY = (
     "sales",
@@ -148,25 +149,6 @@ def _dollars(nominal: pd.DataFrame, rows: pd.DataFrame, tables: Tables, study: S
     rate = series_values(tables["series"], study.money.fx)
     years = pd.Series(nominal.index.get_level_values(1), index=nominal.index)
     return (1000 * nominal["exports_direct"] / by_year(rate, years, f"the exchange rate '{study.money.fx}'")).fillna(reported)
-
-
-def fisher_prices(tables: Tables, study: Study) -> pd.Series:
-    """Each firm's price level by year relative to the base year: the Fisher index of its unit values.
-
-    Product lines and markets sold in both years are compared, so that a changed mix does not pass for a changed price.
-    √(Laspeyres × Paasche), L = Σ p₁q₀ / Σ p₀q₀, P = Σ p₁q₁ / Σ p₀q₁ (Fisher 1922).
-    """
-    sales = tables["product_sales"]
-    value = sales[f"value_k{study.programme.currency.lower()}"]
-    item = ["firm_id", "product_line", "market"]
-    lines = sales.assign(v=value, q=sales["quantity"])
-    lines = lines[(lines["q"] > 0) & (lines["v"] > 0)].groupby([*item, "ref_year"], as_index=False)[["v", "q"]].sum()
-    base = lines[lines["ref_year"] == study.baseline.year].drop(columns="ref_year")
-    both = lines.merge(base, on=item, suffixes=("1", "0"))
-    p1, p0 = both["v1"] / both["q1"], both["v0"] / both["q0"]
-    sums = pd.DataFrame({"p1q0": p1 * both["q0"], "p0q0": both["v0"], "p1q1": both["v1"], "p0q1": p0 * both["q1"]})
-    sums = sums.groupby([both["firm_id"], both["ref_year"].astype(int).rename("period")]).sum()
-    return np.sqrt(sums["p1q0"] / sums["p0q0"] * sums["p1q1"] / sums["p0q1"])
 
 
 def outcome_values(outcome: Outcome, table: pd.DataFrame) -> pd.Series:

@@ -14,6 +14,7 @@ import pandas as pd
 
 from ..errors import DataError, DesignError, some
 from ..study.files import nearest
+from .transformed import refuse_log_of_zero
 
 NEVER = np.inf
 """The cohort of a firm that is never treated, so that "untreated in t" is `cohort > t` without a special case."""
@@ -121,6 +122,8 @@ class Panel:
         _present(frame, [firm_id, period, cohort, *outcomes, *covariates])
         if len(frame) == 0:
             raise DataError("a panel needs rows; the frame is empty")
+        for name in outcomes:
+            refuse_log_of_zero(name)
         ids = frame[firm_id].astype(object)
         if ids.isna().any():
             raise DataError(f"every row needs a firm id; {some(frame.index[ids.isna()], 'row')} have none")
@@ -142,6 +145,10 @@ class Panel:
         """One row a firm, one column a period, NaN where not observed."""
         if outcome not in self.outcomes.columns:
             raise DesignError(f"outcome '{outcome}' is not in the panel; it has {', '.join(self.outcomes.columns)}")
+        n, t = len(self.firms), len(self.periods)
+        if len(self.outcomes) == n * t:  # sorted and complete: no need to look anything up
+            values = self.outcomes[outcome].to_numpy().reshape(n, t)
+            return pd.DataFrame(values, self.firms.index, pd.Index(self.periods, name="period"))
         return self.outcomes[outcome].unstack().reindex(index=self.firms.index, columns=self.periods)
 
     def keep(self, firm_ids, stage: str, reason: str | pd.Series) -> Panel:
@@ -220,23 +227,31 @@ def _whole_periods(column: pd.Series, name: str) -> np.ndarray:
 def _cohort(column: pd.Series, name: str) -> pd.Series:
     numbers = pd.Series(_numbers(_years(column), name), index=column.index)
     numbers = numbers.mask(numbers.isna() | numbers.isin(_NEVER_CODES), NEVER)
-    by_firm = numbers.groupby(level=0)
-    varying = by_firm.nunique()
-    if (varying > 1).any():
+    by_firm, varying = _by_firm(numbers)
+    if len(varying):
         raise DataError(
-            f"the cohort is one value for a firm for ever; it varies within {some(varying.index[varying > 1])}. "
+            f"the cohort is one value for a firm for ever; it varies within {some(varying)}. "
             "Give the first treated period, not a yearly treatment dummy"
         )
-    return by_firm.first()
+    return by_firm
+
+
+def _by_firm(column: pd.Series) -> tuple[pd.Series, pd.Index]:
+    """The first value of every firm, and the firms in which it is not the only one (missing counts as a value)."""
+    codes, ids = column.index.codes[0], column.index.levels[0]
+    first = np.full(len(ids), len(codes))
+    np.minimum.at(first, codes, np.arange(len(codes)))
+    value, _ = pd.factorize(column)
+    varying = np.unique(codes[value != value[first][codes]])
+    return pd.Series(column.array[first], ids, name=column.name), ids[varying]
 
 
 def _covariate(column: pd.Series, name: str, base_period: int | None) -> pd.Series:
-    by_firm = column.groupby(level=0)
-    varying = by_firm.nunique(dropna=False)
-    if (varying > 1).any():
+    by_firm, varying = _by_firm(column)
+    if len(varying):
         if base_period is None:
             raise DataError(
-                f"covariate '{name}' varies within {some(varying.index[varying > 1])}; give base_period, the period "
+                f"covariate '{name}' varies within {some(varying)}; give base_period, the period "
                 "before treatment at which it is read"
             )
         periods = column.index.get_level_values("period")
@@ -244,5 +259,5 @@ def _covariate(column: pd.Series, name: str, base_period: int | None) -> pd.Seri
             raise DataError(
                 f"covariate '{name}' is read at base_period {base_period}, not in the frame ({periods.min()}–{periods.max()})"
             )
-        return column.xs(base_period, level="period").reindex(varying.index)
-    return by_firm.first()
+        return column.xs(base_period, level="period").reindex(by_firm.index)
+    return by_firm

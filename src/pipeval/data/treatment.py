@@ -10,6 +10,7 @@ from ..study.specs import Study, Treatment
 from .load import Tables
 from .measures import Measures, outcome_values
 from .panel import NEVER, Panel
+from .winsorise import winsorised
 
 SIZE_BANDS = {"micro": (0, 10), "small": (11, 50), "medium": (51, 250), "large": (251, np.inf)}
 """Workers by size class, industry (Mexico, 30 December 2002)."""
@@ -65,10 +66,13 @@ def build_panel(tables: Tables, measured: Measures, study: Study, definition: st
 
     Besides the columns of enterprises, firms carry `ln_workers, ln_age, size_class, business_cluster, other_programme,
     eligible`, and for each outcome its base-year value `base_<outcome>` and its change over the years before the base year
-    `growth_<outcome>`. Firms of branches whose outcomes are not evaluated leave by the ledger.
+    `growth_<outcome>`. Outcomes that params winsorise are drawn in first, among all firms of the register. Firms of branches
+    whose outcomes are not evaluated leave by the ledger.
     """
     outcomes = pd.DataFrame({o.id: outcome_values(o, measured.headline) for o in study.outcomes})
     firms = _covariates(tables, measured, study)
+    for outcome in (o for o in study.outcomes if o.winsorise):
+        outcomes[outcome.id] = winsorised(outcomes[outcome.id], firms, outcome.winsorise)
     firms["cohort"] = treatment(tables, study, definition)
     firms = firms.join(_history(outcomes, study))
     panel = Panel(firms, outcomes, tables.dropped)

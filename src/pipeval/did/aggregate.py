@@ -16,6 +16,7 @@ def aggregate(
     by: Literal["overall", "cohort", "event_time", "period"],
     window: tuple[int, int] | None = None,
     balanced_to: int | None = None,
+    shares: Literal["estimated", "known"] = "estimated",
 ) -> Effects:
     """One row a cohort, event time or period (or one row in all): the mean effect over the treated firms described.
 
@@ -30,6 +31,9 @@ def aggregate(
     balanced_to : int, optional
         Only cohorts observed at least this many periods after entry, up to that event time: every event time then
         averages the same cohorts.
+    shares : str
+        `estimated`: that another sample would have cohorts of other sizes is part of the uncertainty. `known`: it is not;
+        with `comparison: never_treated` and no covariates this is the interaction-weighted estimator of Sun and Abraham (2021).
 
     Returns
     -------
@@ -47,7 +51,8 @@ def aggregate(
     -----
     A cell weighs the treated firms (their weight) observed in it, Callaway and Sant'Anna (2021), table 1. The weights
     are estimated shares: with a_ik the share of firm i in cell k's treated and ω_k the cell's, firm i's influence on
-    the mean θ is Σ_k ω_k ψ_ik + Σ_k ω_k a_ik (ATT_k − θ), and the treated firms the mean describes are Σ_k ω_k a_ik.
+    the mean θ is Σ_k ω_k ψ_ik + Σ_k ω_k a_ik (ATT_k − θ), and the treated firms the mean describes are Σ_k ω_k a_ik. The
+    second sum is left out of shares taken as known.
     """
     if "weight_treated" not in effects.table:
         raise DesignError(
@@ -59,22 +64,26 @@ def aggregate(
             f"no cell to average by {by}: the effects hold event times {effects.table['event_time'].min()} to "
             f"{effects.table['event_time'].max()}; widen the window or look at why cells after treatment are missing"
         )
-    keys, shares = _shares(cells, by)
-    columns = cells.index.to_numpy()
-    estimate, arrays = weighted(effects, columns, shares)
+    keys, weights = _shares(cells, by)
+    estimate, arrays = weighted(effects, cells.index.to_numpy(), weights, shares == "known")
     if by in ("event_time", "period"):
         keys, estimate, arrays = _with_mean(keys, estimate, arrays, by)
     return effects_from(keys, estimate, arrays, effects.firm_id, effects.clusters, effects.level, effects.notes)
 
 
-def weighted(effects: Effects, columns: np.ndarray, shares: np.ndarray):
-    """Means of cells with estimated shares (cells, rows; columns sum to 1): estimates and (influence, treated_weight, control)."""
-    att = effects.table["estimate"].to_numpy(float)[columns]
-    estimate = att @ shares
-    treated = effects.treated_weight[:, columns]
-    influence = effects.influence[:, columns] @ shares + (treated * att) @ shares - (treated @ shares) * estimate
-    control = effects.control[:, columns].astype(float) @ (shares > 0) > 0
-    return estimate, (influence, treated @ shares, control)
+def weighted(effects: Effects, columns: np.ndarray, shares: np.ndarray, known: bool = False):
+    """Means of cells with shares (cells, rows; columns sum to 1): estimates and (influence, treated_weight, control)."""
+    att = effects.table["estimate"].to_numpy(float)
+    full = np.zeros((len(att), shares.shape[1]))  # over all cells: a product with zeros needs no copy of the columns
+    full[columns] = shares
+    att = np.where(full.any(axis=1), att, 0.0)
+    estimate, treated = att @ full, effects.treated_weight @ full
+    influence = effects.influence @ full
+    if not known:
+        influence += effects.treated_weight @ (att[:, None] * full)
+        influence -= treated * estimate
+    control = np.column_stack([effects.control[:, use].any(axis=1) for use in (full > 0).T])
+    return estimate, (influence, treated, control)
 
 
 def _selected(table: pd.DataFrame, by: str, window, balanced_to) -> pd.DataFrame:

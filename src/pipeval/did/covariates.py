@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import pandas as pd
 
-from ..errors import DataError, DesignError, EstimationError, some
+from ..data.panel import Panel
+from ..errors import DataError, DesignError, EstimationError, Note, some, warn
+from ..study.specs import DidSpec
+from .cells import Cell
 from .kernel import CellError
+
+LAG = "mean before entry"
 
 REMEDIES = {
     "collinear": "constant or collinear covariate: {names}. Likeliest first: (1) drop one of them; (2) a covariate that is the sum "
@@ -69,6 +75,52 @@ def covariates(firms: pd.DataFrame, names: Sequence[str]) -> Covariates:
     return Covariates(stacked, tuple(number_names), tuple(levels), missing)
 
 
+def covariates_by_cell(panel: Panel, spec: DidSpec, level: pd.DataFrame) -> tuple[Covariates, Callable[[Cell], Covariates]]:
+    """The covariates that never change, and what each cell adds: their value in its base period, the outcome's mean before entry.
+
+    A name that is a column of the outcomes and not of the firms is read in the cell's base period. With `lag: ancova` the mean
+    of `level` (the outcome, one row a firm, one column a period) over the periods up to g − 1 − anticipation joins them;
+    a firm needs one of these periods.
+    """
+    moving = [n for n in spec.covariates if n not in panel.firms.columns and n in panel.outcomes.columns]
+    fixed = covariates(panel.firms, [n for n in spec.covariates if n not in moving])
+    wide = {name: panel.wide(name) for name in moving}
+
+    @cache
+    def at(base_period: int, before: float | None) -> Covariates:
+        frame = pd.DataFrame({name: values[base_period] for name, values in wide.items()}, index=level.index)
+        empty = [name for name in moving if frame[name].isna().all()]
+        if empty:
+            raise DesignError(
+                f"covariate '{empty[0]}' has no value in base period {base_period}, where it is read. Leave it out, or make its "
+                "value in another period a column of the firms"
+            )
+        try:
+            found = _joined(fixed, covariates(frame, moving))
+        except EstimationError as error:
+            raise EstimationError(f"base period {base_period}: {error}") from None
+        if before is None:
+            return found
+        lag = level.loc[:, level.columns <= before].mean(axis=1)
+        return _joined(found, Covariates(_standardised(lag, LAG)[:, None], (LAG,), (), lag.isna().to_numpy()))
+
+    def of(cell: Cell) -> Covariates:
+        if not moving and spec.lag == "difference":
+            return fixed
+        return at(cell.base_period, cell.cohort - 1 - spec.anticipation if spec.lag == "ancova" else None)
+
+    return fixed, of
+
+
+def _joined(one: Covariates, other: Covariates) -> Covariates:
+    return Covariates(
+        np.column_stack([one.numbers, other.numbers]),
+        one.names + other.names,
+        one.levels + other.levels,
+        one.missing | other.missing,
+    )
+
+
 def _standardised(column: pd.Series, name: str) -> np.ndarray:
     values = column.to_numpy(float, na_value=np.nan)
     if np.isinf(values).any():
@@ -78,6 +130,14 @@ def _standardised(column: pd.Series, name: str) -> np.ndarray:
     if spread <= 1e-12 * max(1.0, np.abs(known).max(initial=0.0)):
         raise EstimationError("covariates must vary; " + REMEDIES["collinear"].format(names=f"'{name}'"))
     return (values - known.mean()) / spread
+
+
+def missing_covariates(cov: Covariates, y: np.ndarray, firm_id: pd.Index) -> tuple[Note, ...]:
+    """A note naming the firms with outcomes that leave because a covariate is missing."""
+    gone = cov.missing & ~np.isnan(y).all(axis=1)
+    if not gone.any():
+        return ()
+    return (warn(Note("missing_covariate", "left out for a missing covariate: {firms}", {"firms": some(firm_id[gone])})),)
 
 
 def cell_columns(cov: Covariates, rows: np.ndarray, d: np.ndarray) -> tuple[np.ndarray, np.ndarray, list[str], dict[str, int]]:

@@ -12,7 +12,16 @@ import numpy as np
 import pandas as pd
 
 from ..errors import Note, warn
-from .inference import cluster_codes, count_clusters, critical_value, few_clusters, intervals, standard_errors
+from .inference import (
+    cluster_codes,
+    count_clusters,
+    covariance,
+    critical_value,
+    critical_value_normal,
+    few_clusters,
+    intervals,
+    standard_errors,
+)
 
 TIDY = (
     "estimate", "std_error", "statistic", "p_value", "conf_low", "conf_high", "df", "n_treated", "n_control", "n_clusters",
@@ -38,8 +47,8 @@ class Effects:
         The firms that serve as comparison in a row.
     firm_id : Index
         The firms, in the order of the arrays.
-    clusters : Series or None
-        Cluster labels by `firm_id` behind `std_error`; None: every firm its own.
+    clusters : Series, DataFrame or None
+        Cluster labels by `firm_id`, of one or two ways, behind `std_error`; None: every firm its own.
     level : float
         Of the intervals.
     notes : tuple of Note
@@ -51,7 +60,7 @@ class Effects:
     treated_weight: np.ndarray = field(repr=False)
     control: np.ndarray = field(repr=False)
     firm_id: pd.Index = field(repr=False)
-    clusters: pd.Series | None = None
+    clusters: pd.Series | pd.DataFrame | None = None
     level: float = 0.95
     notes: tuple[Note, ...] = ()
 
@@ -60,14 +69,14 @@ class Effects:
         """Array of bool (n_firms, rows): the firms that enter a row."""
         return self.control | (self.treated_weight > 0)
 
-    def clustered(self, labels: pd.Series | None, level: float | None = None, treated_df: bool = False) -> Effects:
+    def clustered(self, labels: pd.Series | pd.DataFrame | None, level: float | None = None, treated_df: bool = False) -> Effects:
         """The same estimates with the uncertainty of other clusters.
 
         Parameters
         ----------
-        labels : Series or None
+        labels : Series, DataFrame or None
             Cluster by `firm_id`, for instance the matched set; a firm without a label is a cluster of its own; None:
-            firms.
+            firms. Two columns: clustered two ways, V₁ + V₂ − V₁₂, with the fewer clusters behind `df` and `n_clusters`.
         level : float, optional
             Of the intervals; by default as before.
         treated_df : bool
@@ -77,7 +86,7 @@ class Effects:
         Raises
         ------
         DesignError
-            When there are fewer than three clusters, or the labels name none of the firms.
+            When there are fewer than three clusters (of either of two ways), or the labels name none of the firms.
         """
         level = self.level if level is None else level
         codes = cluster_codes(labels, self.firm_id)
@@ -86,15 +95,28 @@ class Effects:
         old = self.table
         n_treated, n_control = old["n_treated"].to_numpy(), old["n_control"].to_numpy()
         reliable = (n_treated >= 2) & (n_control >= 2) & (self.influence != 0).any(axis=0) & (degrees > 0)
-        std_error = np.where(reliable, standard_errors(self.influence, codes, n_clusters), np.nan)
+        raw, lost = standard_errors(self.influence, codes, self.member)
+        std_error = np.where(reliable, raw, np.nan)
         keys = {c: old[c] for c in old.columns if c not in TIDY and not c.startswith("band_")}
         numbers = intervals(old["estimate"].to_numpy(float), std_error, degrees, level)
         counts = {"n_treated": n_treated, "n_control": n_control, "n_clusters": n_clusters}
         table = pd.DataFrame({**keys, **numbers, **counts})
-        kept = tuple(n for n in self.notes if n.key not in ("few_clusters", "no_std_error"))
-        notes = [few_clusters(n_clusters), _without_error(table)]
+        kept = tuple(n for n in self.notes if n.key not in ("few_clusters", "no_std_error", "two_ways_lost"))
+        notes = [few_clusters(n_clusters), _without_error(table), _replaced(lost & reliable)]
         fresh = tuple(n if n in self.notes else warn(n) for n in notes if n is not None)
         return replace(self, table=table, clusters=labels, level=level, notes=kept + fresh)
+
+    def covariance(self, rows: np.ndarray) -> tuple[np.ndarray, int]:
+        """The covariance of some rows (positions), squared standard errors on its diagonal, and the clusters that enter any row."""
+        codes, member = cluster_codes(self.clusters, self.firm_id), self.member[:, rows]
+        groups = count_clusters(member.any(axis=1, keepdims=True), codes)
+        return covariance(self.influence[:, rows], codes, member), int(groups[0])
+
+    def only(self, rows: np.ndarray) -> Effects:
+        """The same effects, these rows (positions) alone."""
+        arrays = self.influence[:, rows], self.treated_weight[:, rows], self.control[:, rows]
+        table = self.table.iloc[rows].reset_index(drop=True)
+        return replace(self, table=table, influence=arrays[0], treated_weight=arrays[1], control=arrays[2])
 
     def bands(self, draws: int = 999, seed: int = 20031121, labels: pd.Series | None = None) -> Effects:
         """The same effects with `band_low, band_high`: intervals that hold for all rows at once with probability `level`.
@@ -111,7 +133,11 @@ class Effects:
         if rows.any():
             std_error, estimate = table["std_error"].to_numpy()[rows], table["estimate"].to_numpy()[rows]
             codes = cluster_codes(effects.clusters, effects.firm_id)
-            critical = critical_value(effects.influence[:, rows], std_error, codes, effects.level, draws, seed)
+            psi, level = effects.influence[:, rows], effects.level
+            if codes.ndim == 2:
+                critical = critical_value_normal(covariance(psi, codes, effects.member[:, rows]), level, draws, seed)
+            else:
+                critical = critical_value(psi, std_error, codes, level, draws, seed)
             pointwise = (table["conf_high"] - table["estimate"]).to_numpy()[rows]
             half = np.maximum(critical * std_error, pointwise)  # with few clusters t(G−1) is wider than the bootstrap
             low[rows], high[rows] = estimate - half, estimate + half
@@ -155,8 +181,9 @@ def joined(parts: Mapping[Hashable, Effects], key: str) -> Effects:
     Examples
     --------
     >>> from pipeval import Panel, att_gt
-    >>> rows = [("a", 1, 1.0), ("a", 2, 4.0), ("b", 1, 2.0), ("b", 2, 6.0), ("c", 1, 1.0), ("c", 2, 2.0), ("d", 1, 3.0), ("d", 2, 4.5)]
-    >>> frame = pd.DataFrame(rows, columns=["firm", "year", "y"]).assign(start=lambda f: f["firm"].isin(["a", "b"]) * 2)
+    >>> wide = pd.DataFrame({1: [1.0, 2.0, 1.0, 3.0], 2: [4.0, 6.0, 2.0, 4.5]}, index=list("abcd"))
+    >>> frame = wide.stack().rename("y").rename_axis(["firm", "year"]).reset_index()
+    >>> frame["start"] = frame["firm"].isin(["a", "b"]) * 2
     >>> panel = Panel.from_frame(frame, firm_id="firm", period="year", cohort="start", outcomes=["y"])
     >>> import warnings; warnings.simplefilter("ignore")
     >>> joined({"once": att_gt(panel, "y"), "again": att_gt(panel, "y")}, "part").table["part"].tolist()
@@ -179,6 +206,14 @@ def joined(parts: Mapping[Hashable, Effects], key: str) -> Effects:
     table = pd.concat(tables, ignore_index=True)
     notes = tuple({str(n): n for part in parts.values() for n in part.notes}.values())
     return Effects(table, *arrays, firm_id, first.clusters, first.level, notes)
+
+
+def _replaced(lost: np.ndarray) -> Note | None:
+    """A note when two-way clustering gave a variance that is not positive."""
+    if not lost.any():
+        return None
+    text = "two-way clusters give no positive variance in {n} row(s); the larger of the one-way variances is used there"
+    return Note("two_ways_lost", text, {"n": int(lost.sum())})
 
 
 def _without_error(table: pd.DataFrame) -> Note | None:

@@ -24,7 +24,7 @@ from .att_gt import att_gt
 from .effects import Effects
 from .poisson import poisson_att
 
-Design = Literal["common_support", "matched", "matched_adjusted"]
+Design = Literal["common_support", "pool", "matched", "matched_adjusted"]
 SCORE = "matched_score"
 
 
@@ -73,28 +73,42 @@ def population(panel: Panel, outcome: Outcome) -> Panel:
 
 
 def estimate(
-    panel: Panel, sample: MatchedSample, study: Study, outcome: Outcome, design: Design | None = None, spec: DidSpec | None = None
+    panel: Panel,
+    sample: MatchedSample,
+    study: Study,
+    outcome: Outcome,
+    design: Design | None = None,
+    spec: DidSpec | None = None,
+    year: int | None = None,
 ) -> Effects:
     """The effect in every cohort and year of one outcome (`att_gt`), or in every year when it is a Poisson outcome.
 
     On the common support the firms are those of the pool with overlapping scores, and covariates enter the estimator as
-    `spec` says; a study that adjusts for nothing compares the whole pool. `matched` compares each cohort with its own partners
-    by a difference of weighted means: the match has used the covariates. `matched_adjusted` besides takes out by regression
+    `spec` says; a study that adjusts for nothing compares the whole pool, as `pool` always does. `matched` compares each cohort
+    with its own partners by a difference of weighted means: the match has used the covariates. `matched_adjusted` besides takes out by regression
     what the match left of the score (Abadie and Imbens 2011). Clusters are those of the matched sample, joined with those that
-    `spec` names.
+    `spec` names. With `year`, the cells of that year only.
     """
-    spec = spec or study.did
     design = design or study.headline
-    matched = design != "common_support"
-    firms = population(panel if matched else compared(panel, sample, study), outcome)
-    used = () if matched else tuple(c for c in spec.covariates if c not in outcome.among)
-    spec = spec.model_copy(update={"covariates": used})
-    if design == "matched_adjusted":
-        firms, spec = _with_score(firms, sample), spec.model_copy(update={"covariates": (SCORE,), "method": "reg"})
-    weights = sample if matched else None
+    firms, spec = prepared(panel, sample, study, outcome, design, spec)
+    weights = sample if design.startswith("matched") else None
     if outcome.scale == "poisson":
         return poisson_att(firms, outcome.id, spec, weights=weights, by="period")
-    return att_gt(firms, outcome.id, spec, weights=weights)
+    return att_gt(firms, outcome.id, spec, weights=weights, periods=None if year is None else (year,))
+
+
+def prepared(
+    panel: Panel, sample: MatchedSample, study: Study, outcome: Outcome, design: Design | None = None, spec: DidSpec | None = None
+) -> tuple[Panel, DidSpec]:
+    """The firms that `estimate` compares and the choices with which it does, for what asks more of the same comparison."""
+    design, spec = design or study.headline, spec or study.did
+    matched = design.startswith("matched")
+    firms = population(compared(panel, sample, study) if design == "common_support" else panel, outcome)
+    used = () if matched else tuple(c for c in spec.covariates if c not in outcome.among)
+    spec = spec.changed({"covariates": used} | ({} if outcome.lag is None else {"lag": outcome.lag}))
+    if design == "matched_adjusted":
+        return _with_score(firms, sample), spec.changed({"covariates": (SCORE,), "method": "reg"})
+    return firms, spec
 
 
 def _with_score(panel: Panel, sample: MatchedSample) -> Panel:

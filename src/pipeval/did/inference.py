@@ -1,4 +1,4 @@
-"""From influence to uncertainty: cluster variances, simultaneous bands, the joint pre-trend test, Holm's adjustment.
+"""From influence to uncertainty: cluster variances, simultaneous bands, the joint pre-trend test.
 
 Every function reads influence normalised as in `effects`: estimate − truth ≈ Σᵢ ψᵢ, so that a variance is the sum over
 clusters of squared cluster sums times G/(G−1), and tests use t(G−1), G the clusters that enter the row.
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from .effects import Effects
 
 FEW_CLUSTERS = 30
+BLOCK = 250_000  # random signs held at a time: what a processor keeps near
+SIGNS = 2.0 * np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1) - 1.0  # eight signs for each value of a byte
 NO_VARIANCE = 1e-12  # a standard error below this share of the estimate is rounding, not sampling
 
 
@@ -32,16 +34,26 @@ def cluster_sums(values: np.ndarray, codes: np.ndarray) -> np.ndarray:
     return np.add.reduceat(values[order], starts, axis=0)
 
 
-def cluster_codes(labels: pd.Series | None, firm_id: pd.Index) -> np.ndarray:
+def cluster_codes(labels: pd.Series | pd.DataFrame | None, firm_id: pd.Index) -> np.ndarray:
     """Whole numbers from 0, one a firm; a firm without a label is a cluster of its own.
+
+    With two ways (a DataFrame of two columns) array (n, 3): the first, the second, and both together.
 
     Raises
     ------
     DesignError
-        When no firm has a label, or a firm has two.
+        When no firm has a label, a firm has two, or labels have other than one or two columns.
     """
     if labels is None:
         return np.arange(len(firm_id))
+    if isinstance(labels, pd.DataFrame):
+        if labels.shape[1] != 2:
+            raise DesignError(
+                f"clusters go one way (a Series) or two (a DataFrame of two columns); found {labels.shape[1]} column(s)"
+            )
+        one, two = (cluster_codes(labels.iloc[:, j], firm_id) for j in (0, 1))
+        both = np.unique(np.column_stack([one, two]), axis=0, return_inverse=True)[1].ravel()
+        return np.column_stack([one, two, both])
     if not labels.index.is_unique:
         twice = labels.index[labels.index.duplicated()].unique()
         raise DesignError(f"a firm belongs to one cluster; {some(twice)} stand twice in the labels")
@@ -55,16 +67,47 @@ def cluster_codes(labels: pd.Series | None, firm_id: pd.Index) -> np.ndarray:
 
 
 def count_clusters(member: np.ndarray, codes: np.ndarray) -> np.ndarray:
-    """Clusters with at least one firm in each row: array (rows,)."""
+    """Clusters with at least one firm in each row: array (rows,); of two ways the fewer."""
+    if codes.ndim == 2:
+        return np.minimum(*(count_clusters(member, codes[:, j]) for j in (0, 1)))
     return (cluster_sums(member.astype(float), codes) > 0).sum(axis=0)
 
 
-def standard_errors(influence: np.ndarray, codes: np.ndarray, n_clusters: np.ndarray) -> np.ndarray:
-    """Square root of Σ_c (Σ_{i in c} ψᵢ)² · G/(G−1), by row; NaN with fewer than three clusters (Liang and Zeger 1986)."""
-    sums = cluster_sums(influence, codes)
-    usable = n_clusters > 2
-    factor = np.where(usable, n_clusters / np.maximum(n_clusters - 1, 1), np.nan)
-    return np.sqrt((sums**2).sum(axis=0) * factor)
+def standard_errors(influence: np.ndarray, codes: np.ndarray, member: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Standard errors by row, and whether two ways had to be replaced by one.
+
+    One way: √(Σ_c (Σ_{i in c} ψᵢ)² · G/(G−1)), NaN with fewer than three clusters (Liang and Zeger 1986). Two ways: V₁ + V₂ −
+    V₁₂, each with its own G (Cameron, Gelbach and Miller 2011, equation 2.8); where that is not positive, the larger of V₁ and V₂.
+    """
+    if codes.ndim == 1:
+        return np.sqrt(_variances(influence, codes, member)), np.zeros(influence.shape[1], bool)
+    one, two, both = (_variances(influence, codes[:, j], member) for j in range(3))
+    variance, largest = one + two - both, np.maximum(one, two)
+    lost = (variance <= NO_VARIANCE * largest) & (largest > 0)
+    return np.sqrt(np.where(lost, largest, variance)), lost
+
+
+def _variances(influence: np.ndarray, codes: np.ndarray, member: np.ndarray) -> np.ndarray:
+    return (cluster_sums(influence, codes) ** 2).sum(axis=0) * _factor(count_clusters(member, codes))
+
+
+def _factor(n_clusters: np.ndarray) -> np.ndarray:
+    """G/(G−1); NaN with fewer than three clusters."""
+    return np.where(n_clusters > 2, n_clusters / np.maximum(n_clusters - 1, 1), np.nan)
+
+
+def covariance(influence: np.ndarray, codes: np.ndarray, member: np.ndarray) -> np.ndarray:
+    """Array (rows, rows): the covariance of the rows, clustered one or two ways, with `standard_errors` squared on its diagonal.
+
+    Two ways need not leave it positive; their negative eigenvalues are set to zero (Cameron, Gelbach and Miller 2011, section
+    2.3), which moves the diagonal too.
+    """
+    if codes.ndim == 1:
+        sums = cluster_sums(influence, codes) * np.sqrt(_factor(count_clusters(member, codes)))
+        return sums.T @ sums
+    one, two, both = (covariance(influence, codes[:, j], member) for j in range(3))
+    values, vectors = np.linalg.eigh(one + two - both)
+    return (vectors * np.maximum(values, 0.0)) @ vectors.T
 
 
 def intervals(estimate: np.ndarray, std_error: np.ndarray, df: np.ndarray, level: float) -> dict[str, np.ndarray]:
@@ -110,21 +153,30 @@ def few_clusters(n_clusters: np.ndarray) -> Note | None:
     fewest = int(n_clusters[n_clusters > 2].min())
     if fewest >= FEW_CLUSTERS:
         return None
+    return fewer_than_thirty(fewest)
+
+
+def fewer_than_thirty(n: int) -> Note:
+    """The note on inference that rests on `n` clusters."""
     return Note(
         "few_clusters",
         "standard errors rest on as few as {n} clusters; tests use t({df}) and remain too optimistic when clusters differ in size",
-        {"n": fewest, "df": fewest - 1},
+        {"n": n, "df": n - 1},
     )
 
 
-def multipliers(n_clusters: int, draws: int, seed: int, law: Literal["rademacher", "mammen"] = "rademacher") -> np.ndarray:
+def multipliers(
+    n_clusters: int, draws: int, seed: int | np.random.Generator, law: Literal["rademacher", "mammen"] = "rademacher"
+) -> np.ndarray:
     """Array (draws, n_clusters) of independent multipliers with mean 0 and variance 1.
 
     Rademacher is ±1 with equal odds; Mammen (1993) matches the third moment too.
     """
     rng = np.random.default_rng(seed)
     if law == "rademacher":
-        return 2.0 * rng.integers(0, 2, (draws, n_clusters)) - 1.0
+        octets = -(-n_clusters // 8)
+        drawn = np.frombuffer(rng.bytes(draws * octets), np.uint8)
+        return np.take(SIGNS, drawn, axis=0).reshape(draws, 8 * octets)[:, :n_clusters]
     low, high = (1 - np.sqrt(5)) / 2, (1 + np.sqrt(5)) / 2
     return np.where(rng.random((draws, n_clusters)) < high / np.sqrt(5), low, high)
 
@@ -133,11 +185,29 @@ def critical_value(influence: np.ndarray, std_error: np.ndarray, codes: np.ndarr
     """The sup-t critical value of simultaneous bands (Montiel Olea and Plagborg-Møller 2019) by the multiplier bootstrap.
 
     Cluster sums of the influence are multiplied by random signs; the value is the `level` quantile of the largest |t|
-    over rows.
+    over rows. Signs are drawn for some clusters at a time: memory does not grow with draws × clusters.
     """
     sums = cluster_sums(influence, codes)
-    sums = sums[np.abs(sums).max(axis=1) > 0]
-    largest = np.abs(multipliers(len(sums), draws, seed) @ (sums / std_error)).max(axis=1)
+    sums = sums[sums.any(axis=1)] / std_error
+    rng, step = np.random.default_rng(seed), max(BLOCK // draws // 8, 1) * 8
+    drawn = np.zeros((draws, sums.shape[1]))
+    for start in range(0, len(sums), step):
+        block = sums[start : start + step]
+        drawn += multipliers(len(block), draws, rng) @ block
+    return float(np.quantile(np.abs(drawn).max(axis=1), level, method="higher"))
+
+
+def critical_value_normal(variance: np.ndarray, level: float, draws: int, seed: int) -> float:
+    """The sup-t critical value of simultaneous bands for rows with this covariance (rows, rows), by normal draws.
+
+    For two-way clusters, whose covariance no signs of one set of clusters repeat. Rows without variance do not count.
+    """
+    values, vectors = np.linalg.eigh(variance)
+    root = vectors * np.sqrt(np.maximum(values, 0.0))
+    scale = np.sqrt(np.maximum(np.diag(variance), 0.0))
+    rows = scale > 0
+    normal = np.random.default_rng(seed).standard_normal((draws, len(values)))
+    largest = np.abs(normal @ (root[rows] / scale[rows, None]).T).max(axis=1)
     return float(np.quantile(largest, level, method="higher"))
 
 
@@ -161,7 +231,8 @@ def pretrend_test(effects: Effects, power: float = 0.80, alpha: float = 0.05) ->
 
     Notes
     -----
-    W = b′V⁻¹b with V the cluster covariance times G/(G−1). Under a trend of slope γ the rows have mean γ·span, so W is
+    W = b′V⁻¹b with V the cluster covariance times G/(G−1); with two ways G is the fewer.
+    Under a trend of slope γ the rows have mean γ·span, so W is
     noncentral with γ²·span′V⁻¹span.
     """
     rows = np.flatnonzero((effects.table["phase"] == "pre") & effects.table["std_error"].notna())
@@ -169,10 +240,10 @@ def pretrend_test(effects: Effects, power: float = 0.80, alpha: float = 0.05) ->
     if len(rows) == 0:
         return pd.Series({**empty, "n_rows": 0, "reason": "no period before the programme beside the base period"})
     codes = cluster_codes(effects.clusters, effects.firm_id)
-    sums = cluster_sums(effects.influence[:, rows], codes)
-    groups = int(count_clusters(effects.member[:, rows].any(axis=1, keepdims=True), codes)[0])
-    variance = sums.T @ sums * groups / (groups - 1)
-    scale = np.sqrt(np.diag(variance))
+    member = effects.member[:, rows].any(axis=1, keepdims=True)
+    groups = int(count_clusters(member, codes)[0])
+    variance = covariance(effects.influence[:, rows], codes, member)
+    scale = np.sqrt(np.maximum(np.diag(variance), np.finfo(float).tiny))
     if groups <= len(rows) or np.linalg.eigvalsh(variance / np.outer(scale, scale))[0] < 1e-10:
         return pd.Series(
             {**empty, "n_rows": len(rows), "reason": f"{groups} clusters cannot tell {len(rows)} pre-programme rows apart"}
@@ -201,15 +272,3 @@ def _noncentrality(df1: int, df2: int, power: float, alpha: float) -> float:
         return stats.ncf.sf(critical, df1, df2, nc) - power
 
     return brentq(short, 1e-6, 1e4)
-
-
-def holm(p_values: pd.Series) -> pd.Series:
-    """Holm's (1979) adjusted p-values: the chance of any false finding among them stays below the level; NaN stays NaN.
-
-    >>> holm(pd.Series({"G1": 0.01, "G2": 0.04, "G3": 0.03})).round(2).to_dict()
-    {'G1': 0.03, 'G2': 0.06, 'G3': 0.06}
-    """
-    known = p_values.dropna().sort_values(kind="stable")
-    steps = np.arange(len(known), 0, -1)
-    adjusted = pd.Series(np.minimum(np.maximum.accumulate(known.to_numpy() * steps), 1.0), index=known.index)
-    return adjusted.reindex(p_values.index)

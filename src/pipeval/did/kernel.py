@@ -12,6 +12,8 @@ from typing import Literal
 import numpy as np
 from numpy.linalg import LinAlgError
 
+Method = Literal["dr", "dr_improved", "ipw", "reg"]
+
 SINGULAR = 1e-10  # smallest eigenvalue of the correlation-like Gram matrix that still counts as full rank
 DIVERGED = 20.0  # a linear predictor this far out means a fitted probability within 2e-9 of 0 or 1
 
@@ -30,14 +32,14 @@ def two_by_two(
     d: np.ndarray,
     x: np.ndarray,
     w: np.ndarray,
-    method: Literal["dr", "ipw", "reg"] = "dr",
+    method: Method = "dr",
     score: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> tuple[float, np.ndarray]:
     """The effect on the treated in one cell and each firm's influence on it.
 
     `dr` weights the comparison firms by the odds of a logit and subtracts their regression; `ipw` switches the
-    regression off, `reg` the covariates of the logit. With `x` a column of ones all three are the difference of mean
-    changes.
+    regression off, `reg` the covariates of the logit. `dr_improved` takes odds that balance the covariates exactly and
+    gives the regression those odds as weights. With `x` a column of ones all are the difference of mean changes.
 
     Parameters
     ----------
@@ -46,7 +48,7 @@ def two_by_two(
     x : array (n, k)
         Covariates, the first column ones.
     score : pair of arrays, optional
-        What `logit` returns for the same d, x, w, where cells of the same firms share it.
+        What `fitted_score` returns for the same d, x, w and method, where cells of the same firms share it.
 
     Returns
     -------
@@ -64,7 +66,9 @@ def two_by_two(
     -----
     Sant'Anna and Zhao (2020), equations 2.4–2.7: the normalised (Hájek) weights of their "traditional" estimator with
     maximum likelihood for the score and weighted least squares for the regression. `reg` is the same formula with a
-    constant score: the weighted residuals of the comparison firms then sum to zero.
+    constant score: the weighted residuals of the comparison firms then sum to zero. `dr_improved` is their section 3.1:
+    the balance of the odds and the normal equations of the regression make both estimation effects vanish identically, so
+    the influence needs neither.
 
     Examples
     --------
@@ -74,31 +78,42 @@ def two_by_two(
     >>> float(att), psi.tolist()
     (2.5, [-0.5, 0.5, 0.25, -0.25])
     """
-    n = len(dy)
     control = w * (1 - d)
     score_x = score_columns(x, method)
-    ps, score_psi = logit(d, score_x, w) if score is None else score
+    ps, score_psi = fitted_score(d, x, w, method) if score is None else score
     w_treated, w_control = w * d, control * ps / (1 - ps)
-    if method == "ipw":
-        residual, ols_psi = dy, np.zeros((n, x.shape[1]))
-    else:
-        beta, ols_psi = least_squares(dy, x, control)
+    refuse_lone_weight(w_control, d, score_x)
+    residual, ols_psi = dy, None
+    if method != "ipw":
+        beta, ols_psi = least_squares(dy, x, w_control if method == "dr_improved" else control)
         residual = dy - x @ beta
     sum_treated, sum_control = w_treated.sum(), w_control.sum()
-    if score_x.shape[1] > 1 and np.count_nonzero(control) >= 5 and sum_control**2 < 2 * (w_control @ w_control):
-        raise CellError("no_overlap", separating(d, x))
     eta_treated = w_treated @ residual / sum_treated
     eta_control = w_control @ residual / sum_control
     off_control = w_control * (residual - eta_control)
-    gap = (w_treated @ x) / sum_treated - (w_control @ x) / sum_control
     psi = w_treated * (residual - eta_treated) / sum_treated - off_control / sum_control
-    psi = psi - score_psi @ (off_control @ score_x) / sum_control - ols_psi @ gap
+    if method != "dr_improved":
+        psi -= score_psi @ (off_control @ score_x) / sum_control
+    if ols_psi is not None:
+        psi -= ols_psi @ ((w_treated @ x) / sum_treated - (w_control @ x) / sum_control)
     return float(eta_treated - eta_control), psi
 
 
 def score_columns(x: np.ndarray, method: str) -> np.ndarray:
-    """The columns of the logit: all, or for `reg` the constant alone."""
+    """The columns of the score: all, or for `reg` the constant alone."""
     return x[:, :1] if method == "reg" else x
+
+
+def fitted_score(d: np.ndarray, x: np.ndarray, w: np.ndarray, method: Method) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities of being treated as `method` estimates them, and each row's influence on their coefficients (n, k)."""
+    return (tilting if method == "dr_improved" else logit)(d, score_columns(x, method), w)
+
+
+def refuse_lone_weight(w_control: np.ndarray, d: np.ndarray, score_x: np.ndarray) -> None:
+    """Raise `CellError` when a score gives all the weight to fewer than two comparison firms, in effective number."""
+    few = w_control.sum() ** 2 < 2 * (w_control @ w_control)
+    if few and score_x.shape[1] > 1 and np.count_nonzero(w_control) >= 5:
+        raise CellError("no_overlap", separating(d, score_x))
 
 
 def least_squares(y: np.ndarray, x: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -107,7 +122,7 @@ def least_squares(y: np.ndarray, x: np.ndarray, w: np.ndarray) -> tuple[np.ndarr
     gram = xw.T @ x
     refuse_collinear(gram)
     beta = np.linalg.solve(gram, xw.T @ y)
-    return beta, np.linalg.solve(gram, (xw * (y - x @ beta)[:, None]).T).T
+    return beta, (xw * (y - x @ beta)[:, None]) @ np.linalg.inv(gram)
 
 
 def logit(d: np.ndarray, x: np.ndarray, w: np.ndarray, iterations: int = 50) -> tuple[np.ndarray, np.ndarray]:
@@ -144,7 +159,44 @@ def logit(d: np.ndarray, x: np.ndarray, w: np.ndarray, iterations: int = 50) -> 
         raise CellError("no_convergence", separating(d, x))
     ps = 1 / (1 + np.exp(-eta))
     hessian = (x * (w * ps * (1 - ps))[:, None]).T @ x
-    return ps, np.linalg.solve(hessian, (x * (w * (d - ps))[:, None]).T).T
+    return ps, (x * (w * (d - ps))[:, None]) @ np.linalg.inv(hessian)
+
+
+def tilting(d: np.ndarray, x: np.ndarray, w: np.ndarray, iterations: int = 100) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities whose odds balance `x` exactly, Σ w (1 − d) e^{xγ} x = Σ w d x, and each row's influence on γ (n, k).
+
+    Inverse probability tilting (Graham, Pinto and Egel 2012), Newton on its convex criterion Σ w ((1 − d) e^{xγ} − d xγ)
+    from the logit. No maximum where the treated's mean lies outside the comparison firms' range: separation.
+    """
+    start, _ = logit(d, x, w)
+    gamma = np.linalg.lstsq(x, np.log(start / (1 - start)), rcond=None)[0] if x.shape[1] > 1 else np.zeros(1)
+    control, target = w * (1 - d), (w * d) @ x
+    if x.shape[1] == 1:
+        gamma = np.log(target / control.sum())
+
+    def criterion(gamma: np.ndarray) -> float:
+        return float(control @ np.exp(np.minimum(x @ gamma, 700.0)) - target @ gamma)
+
+    value = criterion(gamma)
+    for _ in range(iterations):
+        odds = control * np.exp(x @ gamma)
+        try:
+            step = np.linalg.solve((x * odds[:, None]).T @ x, target - odds @ x)
+        except LinAlgError:
+            raise CellError("separation", separating(d, x)) from None
+        size = 1.0
+        while (new := criterion(gamma + size * step)) > value + 1e-10 * abs(value) and size > 1e-6:
+            size /= 2
+        gamma, value = gamma + size * step, new
+        if np.abs(x @ gamma).max() > 2 * DIVERGED:
+            raise CellError("separation", separating(d, x))
+        if np.abs(x @ step).max() < 1e-8:
+            break
+    else:
+        raise CellError("no_overlap", separating(d, x))
+    odds = np.exp(x @ gamma)
+    hessian = (x * (control * odds)[:, None]).T @ x
+    return odds / (1 + odds), (x * (w * d - control * odds)[:, None]) @ np.linalg.inv(hessian)
 
 
 def _likelihood(d: np.ndarray, eta: np.ndarray, w: np.ndarray) -> float:

@@ -88,7 +88,7 @@ def _proved(y: pd.Series, covariates: pd.DataFrame | pd.Series | None, level: fl
         raise DataError(f"each firm stands once in y; repeated: {some(y.index[y.index.duplicated()].unique())}")
     value = pd.to_numeric(y.astype(object), errors="coerce").astype(float)
     words = y.index[value.isna() & y.notna()]
-    if len(words) or not pd.api.types.is_numeric_dtype(y) and y.dtype != object:
+    if len(words) or (not pd.api.types.is_numeric_dtype(y) and y.dtype != object):
         raise DataError(f"y holds numbers; it holds {y.dtype} for {some(words if len(words) else y.index)}")
     if not 0.5 < level < 1:
         raise DesignError(f"level is a share between 0.5 and 1, 0.95 for instance; found {level}")

@@ -6,20 +6,22 @@ unit; the exponential mean model does neither.
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
-from ..data.panel import NEVER, Panel
+from ..data.panel import Panel
 from ..errors import DesignError, EstimationError, Note, some, warn
 from ..matching.matched import MatchedSample
 from ..study.specs import DidSpec
-from .att_gt import PLAIN, cluster_labels, cohort_weights, missing_covariates, sample_clusters
-from .covariates import Covariates, cell_columns, covariates, explain
+from .att_gt import PLAIN, cluster_labels, missing_covariates, sample_clusters
+from .cells import Cell, cohort_weights
+from .covariates import Covariates, cell_columns, covariates_by_cell, explain
 from .effects import Effects, effects_from
 from .kernel import CellError, logit
 from .matched import adjustment, refuse_unfit, within_window
+from .poisson_model import PoissonCell, base_period, poisson_cells
 
 By = Literal["cell", "overall", "cohort", "event_time", "period"]
 
@@ -38,10 +40,11 @@ def poisson_att(
     ----------
     panel, outcome, spec, weights, clusters
         As in `att_gt`; the outcome is at least 0. With covariates, comparison firms are weighted by the odds of a
-        logit, whatever `spec.method` says; `spec.base` is not used.
+        logit, whatever `spec.method` says; `spec.base`, `spec.sampling` and `spec.lag` are not used.
     by : str
         `cell`: one row a cohort and period. Otherwise the ratio of sums over the cells after treatment of each cohort,
-        event time or period, or over all; never a mean of logs.
+        event time or period, or over all; never a mean of logs. `event_time` also has rows before entry, whatever the
+        comparison, so that `pretrend_test` and `bands` work on it.
 
     Returns
     -------
@@ -62,43 +65,38 @@ def poisson_att(
     to untreated cells only, which equals the pooled regression with a dummy for every treated cell. The outcome need
     not be a count, nor its variance equal its mean. Identified when growth *rates* would have been parallel. With
     `comparison: not_yet_treated` cohorts count as untreated until entry; with `never_treated` each cohort only in its
-    base period, which also gives rows before treatment.
+    base period, which also gives cells before treatment.
+
+    Rows before entry, `not_yet_treated`: under the pooled model a cohort's own years before entry are what it is compared
+    with, and their residuals sum to nothing. So each cohort's leads come from a second model in which it enters with its
+    base period only and every other cohort until entry: growth from that period to the one before entry (`span` < 0),
+    against firms still untreated. Rows after entry are those of the pooled model, whose level before entry is the mean of
+    all untreated years; sets under bounded violations, which need one base period for every row, take `never_treated`.
 
     With covariates, or weights by (cohort, firm_id), each cohort is fitted beside its own comparison: firms that enter
     later or never, times the odds of belonging to the cohort given the covariates. The influence includes the estimated
-    odds.
+    odds. A covariate that is an outcome of the panel has its value in the cohort's base period.
+
+    Examples
+    --------
+    >>> amounts = {"a": [2, 4, 9], "b": [4, 2, 15], "c": [1, 3, 2], "d": [3, 0, 4], "e": [2, 3, 6]}
+    >>> rows = [(firm, year, y, 3 if firm in "ab" else 0) for firm, v in amounts.items() for year, y in enumerate(v, 1)]
+    >>> frame = pd.DataFrame(rows, columns=["firm", "year", "y", "start"])
+    >>> panel = Panel.from_frame(frame, firm_id="firm", period="year", cohort="start", outcomes=["y"])
+    >>> import warnings; warnings.simplefilter("ignore")
+    >>> table = poisson_att(panel, "y").table  # the treated sold 24 and would have sold 12: twice as much
+    >>> table[["observed", "counterfactual"]].round(6).to_numpy().tolist(), round(float(np.exp(table["estimate"].item())), 6)
+    ([[24.0, 12.0]], 2.0)
     """
-    wide = panel.wide(outcome).dropna(axis=1, how="all")
-    negative = (wide < 0).any(axis=1)
-    if negative.any():
-        raise EstimationError(
-            f"a Poisson mean needs amounts of at least 0; outcome '{outcome}' is negative for {some(wide.index[negative])}"
-        )
+    wide = amounts(panel, outcome)
     sample = weights if isinstance(weights, MatchedSample) else None
     if sample is not None:
         refuse_unfit(sample, spec)
         weights, clusters = sample.weights, sample_clusters(sample, panel.firms, spec) if clusters is None else clusters
-    cohort = panel.firms["cohort"].to_numpy(float)
-    weigh = cohort_weights(weights, panel.firms)
-    last = wide.columns.max() if wide.shape[1] else -np.inf
-    treated = [g for g, w in weigh.items() if g <= last and w[cohort == g].any()]
-    if not treated:
-        raise DesignError("no firm is treated within the periods: nothing to estimate")
-    cov = covariates(panel.firms, spec.covariates)
-    each = spec.covariates or (weights is not None and weights.index.nlevels == 2)
-    cells, notes = [], list(missing_covariates(cov, wide.to_numpy(), wide.index))
-    for group in [[g] for g in treated] if each else [treated]:
-        w, score = weigh[group[0]], None
-        if spec.covariates:
-            w, score = _odds(cov, cohort, np.where(wide.notna().any(axis=1), w, 0.0), group[0])
-        found, remarks = _cells(wide, cohort, w, group, spec, score)
-        if sample is not None and group[0] in sample.estimated:
-            found = [_reweighted(c, adjustment(sample, wide.index, group[0]), w, cohort == group[0]) for c in found]
-        if sample is not None:
-            found, more = within_window(found, sample)
-            notes += more
-        cells += found
-        notes += [warn(n) for n in remarks]
+    cells, notes = _all_cells(panel, wide, spec, weights, sample, by)
+    if sample is not None:
+        cells, more = within_window(cells, sample)
+        notes += more
     cells = [c for c in cells if by in ("cell", "event_time") or c.period >= c.cohort]
     if not cells:
         raise DesignError("no treated cell can be estimated: " + ("; ".join(map(str, notes)) or "none lies after treatment"))
@@ -113,21 +111,56 @@ def poisson_att(
     return effects_from(keys, estimate, arrays, wide.index, labels, spec.level, tuple(notes))
 
 
-class _Cell(NamedTuple):
-    """A treated cell: totals by firm (observed, counterfactual) and each firm's influence on the log of the untreated mean."""
+def amounts(panel: Panel, outcome: str) -> pd.DataFrame:
+    """The outcome, firms × periods, proved to be at least 0.
 
-    cohort: float
-    period: int
-    base_period: int
-    phase: str
-    observed: np.ndarray
-    counterfactual: np.ndarray
-    psi: np.ndarray
-    weight: np.ndarray
-    control: np.ndarray
+    Raises
+    ------
+    EstimationError
+        Naming the firms with negative amounts.
+    """
+    wide = panel.wide(outcome).dropna(axis=1, how="all")
+    negative = (wide < 0).any(axis=1)
+    if negative.any():
+        raise EstimationError(
+            f"a Poisson mean needs amounts of at least 0; outcome '{outcome}' is negative for {some(wide.index[negative])}"
+        )
+    return wide
 
 
-def _reweighted(cell: _Cell, adjust, w: np.ndarray, treated: np.ndarray) -> _Cell:
+def _all_cells(
+    panel: Panel, wide: pd.DataFrame, spec: DidSpec, weights: pd.Series | None, sample: MatchedSample | None, by: By
+) -> tuple[list[PoissonCell], list[Note]]:
+    """The cells of every cohort: all from one model, or each cohort beside its own comparison; leads beside them."""
+    cohort, last = panel.firms["cohort"].to_numpy(float), wide.columns.max() if wide.shape[1] else -np.inf
+    weigh = cohort_weights(weights, panel.firms)
+    treated = [g for g, w in weigh.items() if g <= last and w[cohort == g].any()]
+    if not treated:
+        raise DesignError("no firm is treated within the periods: nothing to estimate")
+    each = bool(spec.covariates) or (weights is not None and weights.index.nlevels == 2)
+    second = by == "event_time" and spec.comparison == "not_yet_treated"
+    jobs = [([g], False) for g in treated] if each else [(treated, False)]
+    jobs += [([g], True) for g in treated] if second else []
+    fixed, covariates_of = covariates_by_cell(panel, spec.changed({"lag": "difference"}), wide)
+    notes = {str(n): n for n in missing_covariates(fixed, wide.to_numpy(), wide.index)}
+    cells, odds = [], {}
+    for group, leads in jobs:
+        g, w, score = group[0], weigh[group[0]], None
+        base = base_period(g, wide.columns.to_numpy(), spec.anticipation)
+        if spec.covariates and base is not None:
+            if g not in odds:
+                cov = covariates_of(Cell(g, base, base, "base"))
+                odds[g] = _odds(cov, cohort, np.where(wide.notna().any(axis=1), w, 0.0), g)
+            w, score = odds[g]
+        found, remarks = poisson_cells(wide, cohort, w, group, spec, score, leads)
+        if sample is not None and g in sample.estimated:
+            found = [_reweighted(c, adjustment(sample, wide.index, g), w, cohort == g) for c in found]
+        cells += found
+        notes |= {str(n): warn(n) for n in remarks if str(n) not in notes}
+    return cells, list(notes.values())
+
+
+def _reweighted(cell: PoissonCell, adjust, w: np.ndarray, treated: np.ndarray) -> PoissonCell:
     """The cell with what the estimation of the firms' weights adds to its untreated mean and to its totals."""
     psi, observed, counterfactual = adjust(np.column_stack([cell.psi, cell.observed, cell.counterfactual]), w, treated).T
     return cell._replace(psi=psi, observed=observed, counterfactual=counterfactual)
@@ -158,113 +191,7 @@ def _odds(cov: Covariates, cohort: np.ndarray, w: np.ndarray, g: float):
     return weight, (columns, score)
 
 
-def _cells(
-    wide: pd.DataFrame, cohort: np.ndarray, w: np.ndarray, treated: list[float], spec: DidSpec, score: tuple | None = None
-) -> tuple[list[_Cell], list[Note]]:
-    """The cells of these cohorts beside their comparison firms, all from one untreated model."""
-    periods = wide.columns.to_numpy()
-    y = wide.to_numpy(float)
-    weight = np.where(np.isnan(y), 0.0, w[:, None])
-    y = np.nan_to_num(y)
-    groups = np.array(
-        [g for g in np.unique(cohort[weight.any(axis=1)]) if spec.comparison == "not_yet_treated" or g == NEVER or g in treated]
-    )
-    inside = (cohort[:, None] == groups).astype(float)
-    total, exposure = inside.T @ (weight * y), inside.T @ weight
-    untreated = np.array([_untreated(g, periods, spec) for g in groups]) & (exposure > 0)
-    fitted = _with_totals(untreated, total)
-    log_mean, inverse = untreated_model(total, exposure, fitted)
-    residual = weight * (y - inside @ np.where(fitted, np.exp(log_mean), 0)) * (inside @ fitted)
-    psi = np.column_stack([inside * residual.sum(axis=1, keepdims=True), residual]) @ inverse
-    enters = ((inside @ fitted) * weight).any(axis=1)
-    cells, lost, no_base = [], [], []
-    for j, g in enumerate(groups):
-        if g not in treated or not fitted[j].any():
-            no_base += [f"{g:g}"] if g in treated else []
-            continue
-        base = periods[fitted[j]].max()
-        for k, t in enumerate(periods):
-            if _untreated(g, periods, spec)[k] or exposure[j, k] == 0:
-                continue
-            if np.isnan(log_mean[j, k]):
-                lost.append(f"cohort {g:g} in {t}")
-                continue
-            phase = "post" if t >= g else "anticipation" if t >= g - spec.anticipation else "pre"
-            own = inside[:, j] * weight[:, k]
-            log_psi = psi[:, j] + psi[:, len(groups) + k]
-            if score is not None:
-                log_psi = log_psi + score[1] @ (score[0].T @ log_psi)
-            cells.append(
-                _Cell(
-                    g, int(t), int(base), phase, own * y[:, k], own * np.exp(log_mean[j, k]), log_psi, own, enters & (cohort != g)
-                )
-            )
-    notes = []
-    if no_base:
-        text = "cohort(s) left out, without an untreated period or with a total of zero there, so without a growth rate: {cohorts}"
-        notes.append(Note("no_base_total", text, {"cohorts": ", ".join(no_base)}))
-    if lost:
-        notes.append(Note("no_comparison", "left out, without comparison firms: {cells}", {"cells": some(lost, "cell")}))
-    return cells, notes
-
-
-def _untreated(g: float, periods: np.ndarray, spec: DidSpec) -> np.ndarray:
-    """The periods (bool) in which cohort `g` tells the untreated mean."""
-    before = periods < g - spec.anticipation
-    if spec.comparison == "not_yet_treated" or g == NEVER or not before.any():
-        return before
-    return periods == periods[before].max()
-
-
-def _with_totals(untreated: np.ndarray, total: np.ndarray) -> np.ndarray:
-    """Untreated cells whose cohort and period have positive totals: a total of zero has no logarithm, so no parameter."""
-    kept = untreated
-    while True:
-        positive = np.where(kept, total, 0)
-        new = kept & (positive.sum(axis=1) > 0)[:, None] & (positive.sum(axis=0) > 0)
-        if (new == kept).all():
-            return kept
-        kept = new
-
-
-def untreated_model(
-    total: np.ndarray, exposure: np.ndarray, fitted: np.ndarray, iterations: int = 100
-) -> tuple[np.ndarray, np.ndarray]:
-    """Log means α_cohort + λ_period fitted to the `fitted` cells (cohorts, periods), NaN where unidentified; the inverse Hessian.
-
-    Totals by cell are sufficient for the Poisson mean, so Newton's method runs on them rather than on firms. Parameters
-    are cohorts then periods; the minimum-norm step takes care of the one that is redundant.
-
-    Raises
-    ------
-    EstimationError
-        When Newton's method does not converge.
-    """
-    n_groups, n_periods = total.shape
-    design = np.zeros((n_groups, n_periods, n_groups + n_periods))
-    design[np.arange(n_groups), :, np.arange(n_groups)] = 1
-    design[:, np.arange(n_periods), n_groups + np.arange(n_periods)] = 1
-    if not fitted.any():
-        return np.full(total.shape, np.nan), np.zeros((design.shape[2],) * 2)
-    x, out, exposed = design[fitted], total[fitted], exposure[fitted]
-    beta = np.linalg.lstsq(x, np.log((out + out.mean() / 10) / exposed), rcond=None)[0]
-    for _ in range(iterations):
-        mean = exposed * np.exp(np.clip(x @ beta, -700, 700))
-        step = np.linalg.pinv((x * mean[:, None]).T @ x, hermitian=True, rcond=1e-12) @ (x.T @ (out - mean))
-        beta = beta + np.clip(step, -2, 2)
-        if np.abs(x @ step).max() < 1e-9:
-            break
-    else:
-        raise EstimationError(
-            "the Poisson mean by cohort and period did not converge: too many cells with a total of zero; merge cohorts"
-        )
-    inverse = np.linalg.pinv((x * mean[:, None]).T @ x, hermitian=True, rcond=1e-12)
-    span = np.linalg.pinv(x) @ x
-    identified = np.abs(design - design @ span).max(axis=2) < 1e-8
-    return np.where(identified, design @ beta, np.nan), inverse
-
-
-def _grouped(cells: list[_Cell], by: By) -> tuple[pd.DataFrame, list[list[int]]]:
+def _grouped(cells: list[PoissonCell], by: By) -> tuple[pd.DataFrame, list[list[int]]]:
     """Keys of the rows and which cells each one sums."""
     frame = pd.DataFrame({
         "cohort": [int(c.cohort) for c in cells],
@@ -286,7 +213,7 @@ def _grouped(cells: list[_Cell], by: By) -> tuple[pd.DataFrame, list[list[int]]]
     return keys, [list(rows) for rows in groups.values()]
 
 
-def _ratios(cells: list[_Cell], groups: list[list[int]]):
+def _ratios(cells: list[PoissonCell], groups: list[list[int]]):
     """Log ratios of totals, the totals, and (influence, treated_weight, control); the delta method, shares of firms included."""
     estimate, totals, influence, treated, control = [], [], [], [], []
     for group in groups:

@@ -9,6 +9,9 @@ import pandas as pd
 
 from ..data.panel import Panel
 from ..errors import DesignError, EstimationError, warn
+from .att_gt import missing_covariates
+from .covariates import Covariates
+from .covariates import covariates as firm_covariates
 from .effects import TIDY
 from .inference import few_clusters, intervals
 
@@ -21,8 +24,9 @@ def twfe(
     unadjusted: bool = False,
     weights: pd.Series | None = None,
     level: float = 0.95,
+    covariates: Sequence[str] = (),
 ) -> pd.DataFrame:
-    """One row a regressor: its coefficient in a regression with firm and period effects, in units of the outcome.
+    """One row a treatment dummy: its coefficient in a regression with firm and period effects, in units of the outcome.
 
     Parameters
     ----------
@@ -34,19 +38,22 @@ def twfe(
         Classical standard errors, as textbooks print them, instead of clustered ones.
     weights : Series, optional
         By `firm_id`; firms absent from it leave.
+    covariates : sequence of str, optional
+        Columns of `panel.firms`, each times a dummy for every period but the first: firms unlike one another may grow apart.
+        Firms that lack one leave, with a note.
 
     Returns
     -------
     DataFrame
-        `term` (`post` or `event time k`) and the tidy columns. `negative_weight` (for `post`) is the share of treated
-        firm-periods whose effect enters with a negative weight (de Chaisemartin and D'Haultfœuille 2020).
+        `term` (`post` or `event time k`; covariates have no row) and the tidy columns. `negative_weight` (for `post`) is
+        the share of treated firm-periods whose effect enters with a negative weight (de Chaisemartin and D'Haultfœuille 2020).
 
     Raises
     ------
     DesignError
         When no observation is treated, or there are fewer than three clusters.
     EstimationError
-        When the dummies are collinear with firm and period effects.
+        When dummies or covariates are collinear with firm and period effects.
 
     Notes
     -----
@@ -54,15 +61,16 @@ def twfe(
     times N/(N−K), K counting terms and periods but not the firm effects, which are nested in the clusters (Cameron and
     Miller 2015, section IIC); t(G−1).
     """
-    data = _observed(panel, outcome, weights)
+    data, cov = _observed(panel, outcome, weights, covariates)
     terms = _dummies(data, event_times)
-    within = _within(data, terms)
-    _full_rank(data, terms, within)
-    fit, groups = _fit(data, terms, clusters, unadjusted)
+    columns = _trends(data, cov).join(terms)
+    alone = _full_rank(data, columns, _within(data, columns))
+    fit, groups = _fit(data, columns, clusters, unadjusted)
     df = float(fit.df_resid) if unadjusted else groups - 1.0
-    counted = terms.shape[1] + data.index.get_level_values(1).nunique()
+    counted = columns.shape[1] + data.index.get_level_values(1).nunique()
     scale = 1.0 if unadjusted else np.sqrt(len(data) / (len(data) - counted))
-    columns = intervals(fit.params.to_numpy(), fit.std_errors.to_numpy() * scale, np.full(terms.shape[1], df), level)
+    params, std_errors = fit.params[list(terms)].to_numpy(), fit.std_errors[list(terms)].to_numpy() * scale
+    columns = intervals(params, std_errors, np.full(terms.shape[1], df), level)
     table = pd.DataFrame({"term": list(terms.columns), **columns})
     treated, cohort = data["cohort"] <= data.index.get_level_values(1), data["cohort"]
     counts = {
@@ -73,19 +81,37 @@ def twfe(
     table = table.assign(**counts)[["term", *TIDY]]
     if event_times is not None:
         return table.assign(negative_weight=np.nan)
-    residual = within[terms["post"].to_numpy() == 1, 0]  # the weight of each treated firm-period's effect, up to scale
+    residual = alone[terms["post"].to_numpy() == 1]  # the weight of each treated firm-period's effect, up to scale
     return table.assign(negative_weight=float((residual < -1e-12).mean()))
 
 
-def _observed(panel: Panel, outcome: str, weights: pd.Series | None) -> pd.DataFrame:
-    """Firm-periods with an outcome (and a weight), of firms seen at least twice: a single one is absorbed by its own effect."""
-    panel.wide(outcome)  # says so when the outcome is not there
+def _observed(panel: Panel, outcome: str, weights: pd.Series | None, names: Sequence[str]) -> tuple[pd.DataFrame, Covariates]:
+    """Firm-periods with an outcome, a weight and covariates; and these, a row a firm of the panel.
+
+    Of firms seen at least twice: a single observation is absorbed by the firm's own effect.
+    """
+    wide = panel.wide(outcome)
+    cov = firm_covariates(panel.firms, names)
+    missing_covariates(cov, wide.to_numpy(), wide.index)
     y = panel.outcomes[outcome].dropna().rename("y")
+    y = y[~cov.missing[panel.firms.index.get_indexer(y.index.get_level_values(0))]]
     data = pd.DataFrame({"y": y, "cohort": panel.firms["cohort"].reindex(y.index.get_level_values(0)).to_numpy()})
     firm = data.index.get_level_values(0)
     data["w"] = 1.0 if weights is None else weights.reindex(firm).fillna(0).to_numpy()
     data = data[data["w"] > 0]
-    return data[data.groupby(level=0)["y"].transform("size") > 1]
+    data = data[data.groupby(level=0)["y"].transform("size") > 1]
+    return data.assign(row=panel.firms.index.get_indexer(data.index.get_level_values(0))), cov
+
+
+def _trends(data: pd.DataFrame, cov: Covariates) -> pd.DataFrame:
+    """Each covariate times a dummy for every period but the first; a category's first level among these firms has no column."""
+    row, period = data["row"].to_numpy(), data.index.get_level_values(1).to_numpy()
+    single = {name: cov.numbers[row, j] for j, name in enumerate(cov.names)}
+    for name, codes, levels in cov.levels:
+        present = np.unique(codes[row])
+        single |= {f"{name} = {levels[level]}": (codes[row] == level).astype(float) for level in present[1:]}
+    columns = {f"{name} in {t}": values * (period == t) for name, values in single.items() for t in np.unique(period)[1:]}
+    return pd.DataFrame(columns, index=data.index)
 
 
 def _dummies(data: pd.DataFrame, event_times: Sequence[int] | None) -> pd.DataFrame:
@@ -113,18 +139,22 @@ def _within(data: pd.DataFrame, columns: pd.DataFrame) -> np.ndarray:
     return out
 
 
-def _full_rank(data: pd.DataFrame, terms: pd.DataFrame, within: np.ndarray) -> None:
-    """Refuse regressors that firm and period effects determine: clustered errors would come out as rubbish with only a warning."""
-    within = within * np.sqrt(data["w"].to_numpy())[:, None]
-    for j in range(within.shape[1]):
-        others = within[:, :j]
-        left = within[:, j] - (others @ np.linalg.lstsq(others, within[:, j], rcond=None)[0] if j else 0)
-        if left @ left < 1e-9 * max(1.0, float(terms.iloc[:, j].sum())):
+def _full_rank(data: pd.DataFrame, terms: pd.DataFrame, within: np.ndarray) -> np.ndarray:
+    """What the other terms leave of the last one, by row.
+
+    Refuses regressors that firm and period effects determine: clustered errors would come out as rubbish with only a warning.
+    """
+    root = np.sqrt(data["w"].to_numpy())
+    basis, triangle = np.linalg.qr(within * root[:, None])
+    left = np.append(np.diag(triangle) ** 2, np.zeros(max(0, terms.shape[1] - len(triangle))))
+    for name, rest in zip(terms.columns, left, strict=True):
+        if rest < 1e-9 * max(1.0, float((terms[name] ** 2).sum())):
             raise EstimationError(
-                f"'{terms.columns[j]}' is collinear with firm and period effects or other terms. Likeliest first: "
+                f"'{name}' is collinear with firm and period effects or other terms. Likeliest first: "
                 "(1) no never-treated or later cohort to compare with; (2) all event times asked for, leave one out; "
-                "(3) that event time is not observed"
+                "(3) that event time is not observed; (4) a covariate that is constant or follows from others"
             )
+    return basis[:, -1] * triangle[-1, -1] / root
 
 
 def _fit(data: pd.DataFrame, terms: pd.DataFrame, clusters: pd.Series | None, unadjusted: bool):

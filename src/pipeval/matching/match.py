@@ -111,7 +111,7 @@ def match(
         caliper=found.caliper,
         backups=found.backups,
         space=found.space,
-        estimated=found.estimated,
+        estimated=dict(found.estimated),
         notes=(*notes, *of.notes, *found.notes),
     )
 

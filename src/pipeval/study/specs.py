@@ -101,6 +101,7 @@ class Outcome(Spec):
     among: dict[str, tuple[str, ...]] = {}  # only firms with these codes: column of the firms -> codes
     relevant_effect: float | None = None  # smallest effect that matters, as a share (log, poisson) or in units
     winsorise: float | None = Field(None, gt=0, lt=0.25)  # share drawn in at either end, within branch, size class and year
+    lag: Literal["difference", "ancova"] | None = None  # instead of did.lag, for a ratio that is noisy from year to year
     untouched: bool = False  # an outcome that the programme cannot move: a placebo
 
     @field_validator("scale", mode="before")
@@ -129,12 +130,13 @@ class DidSpec(Spec):
 
     method: Literal["dr", "dr_improved", "ipw", "reg", "imputation"] = "dr"
     covariates: tuple[str, ...] = ()  # columns of the firms, or of the outcomes: their value in the base period of a cell
-    sampling: Literal["both_ends", "cross_sections"] = "both_ends"  # firms seen at both ends of a cell, or at either
+    sampling: Literal["both_ends", "balanced", "cross_sections"] = "both_ends"  # firms seen at both ends of a cell, always, at either
     lag: Literal["difference", "ancova"] = "difference"  # the level before entry: subtracted, or a covariate
     comparison: Literal["not_yet_treated", "never_treated"] = "not_yet_treated"
     base: Literal["universal", "varying"] = "universal"
     anticipation: int = Field(0, ge=0)
-    cluster: str = "firm_id"  # firm_id, set_id (matched sets) or a column of Panel.firms
+    cluster: str | tuple[str, str] = "firm_id"  # firm_id, set_id (matched sets) or a column of the firms; two: two-way
+    weights: str | None = None  # a column of the firms: sampling weights, taken as known
     level: float = Field(0.95, gt=0.5, lt=1)
     draws: int = Field(999, ge=99)  # multiplier bootstrap
     seed: int = 20031121
@@ -144,11 +146,15 @@ class DidSpec(Spec):
         faults = {
             "method: imputation fits one untreated model to all untreated firm-periods: it takes neither comparison, base, "
             "sampling nor lag": self.method == "imputation"
-            and (self.comparison, self.base, self.sampling, self.lag)
-            != ("not_yet_treated", "universal", "both_ends", "difference"),
+            and (
+                (self.comparison, self.base, self.lag) != ("not_yet_treated", "universal", "difference")
+                or self.sampling == "cross_sections"
+            ),
             "lag: ancova regresses levels on the mean before entry: it goes with sampling: both_ends and base: universal": self.lag
             == "ancova"
-            and (self.sampling != "both_ends" or self.base != "universal"),
+            and (self.sampling == "cross_sections" or self.base != "universal"),
+            "cluster: two-way clusters are two columns of the firms": isinstance(self.cluster, tuple)
+            and bool({"firm_id", "set_id"} & set(self.cluster)),
             "sampling: cross_sections goes with method: dr, ipw or reg": self.sampling == "cross_sections"
             and self.method not in ("dr", "ipw", "reg"),
         }
@@ -171,13 +177,15 @@ class Power(Spec):
 
     alpha: float = Field(0.05, gt=0, lt=0.5)
     power: float = Field(0.80, gt=0.5, lt=1)
+    attrition: float = Field(0.03, ge=0, lt=0.5)  # firms that fall silent a year, in the simulation
+    icc: float | None = Field(None, ge=0, lt=1)  # share of a shock that a business cluster shares; none: as before the programme
 
 
 class Sensitivity(Spec):
     """How far the robustness chapter goes."""
 
     relative_magnitudes: tuple[float, ...] = (0.5, 1.0, 2.0)  # violations after entry, as multiples of the largest before
-    smoothness: tuple[float, ...] = (0.0, 0.01, 0.02)  # change of a trend's slope from one period to the next, outcome's units
+    smoothness: tuple[float, ...] = (0.0, 0.1, 0.25)  # change of a trend's slope a year, as a share of the relevant effect
     subgroups: tuple[str, ...] = ()  # columns of the firms by which effects are told apart
     permutations: int = Field(999, ge=99)
     simulations: int = Field(200, ge=20)  # draws of power by simulation

@@ -21,6 +21,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from ..did.multiple import ruled_out
+
 GRADES = ("demonstrated", "adverse", "target_ruled_out", "indicative", "inconclusive", "descriptive", "not_assessed")
 
 _MULTIPLICATIVE = ("log", "poisson")
@@ -74,7 +76,7 @@ def evidence(
         return "demonstrated", (*remarks, "smaller_than_target") if small else remarks
     if better < 0 and p < alpha:
         return "adverse", remarks
-    if better + stats.t.ppf(1 - alpha, df) * error < bar:
+    if ruled_out(better, error, df, bar, level=1 - alpha)["ruled_out"]:
         return "target_ruled_out", remarks
     if better > 0 and better - stats.t.ppf(0.90, df) * error > 0:
         return "indicative", remarks

@@ -14,7 +14,7 @@ import pandas as pd
 from scipy import stats
 
 from ..did.estimate import as_share
-from ..did.inference import holm
+from ..did.multiple import holm
 from ..errors import DesignError, some
 from ..study.calendar import indicator_due
 from ..study.logframe import Indicator, LogFrame

@@ -1,0 +1,151 @@
+"""The tables of the sensitivity chapter: what each check found, outcome by outcome.
+
+`sensitivity.py` holds hidden bias, `checks.py` the design checks that decide what may be claimed; nothing here enters a verdict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Executor
+
+import numpy as np
+import pandas as pd
+
+from ..data.panel import Panel
+from ..did.attrition import response_weights, weighted_effect
+from ..did.bacon import bacon
+from ..did.bounds import lee_table
+from ..did.effects import Effects
+from ..did.estimate import at_reference, prepared
+from ..did.few_clusters import few_clusters_table
+from ..did.honest import honest_table
+from ..did.path import path_to
+from ..did.pretrend_power import detrended, pretrend_power
+from ..errors import DesignError, EstimationError, collected
+from ..matching.matched import MatchedSample
+from ..matching.panel import GROWTH
+from ..study.specs import Outcome, Study
+from .outliers import leave_one_out
+
+REFUSED = (DesignError, EstimationError)
+LEFT_OUT = ("business_cluster", "branch", "municipality", "firm_id")
+
+
+def each(outcomes: Iterable[Outcome], run: Callable[[Outcome], pd.DataFrame]) -> pd.DataFrame:
+    """`run` for every outcome, stacked with the outcome in front; an outcome that is refused is a row with its reason as `note`."""
+    parts = []
+    for outcome in outcomes:
+        try:
+            with collected():
+                table = run(outcome)
+        except REFUSED as error:
+            table = pd.DataFrame([{"note": str(error)}])
+        table = table.drop(columns="outcome", errors="ignore")
+        table.insert(0, "outcome", outcome.id)
+        parts.append(table)
+    parts = [p for p in parts if len(p)]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["outcome"])
+
+
+def honest_years(cells: Effects, study: Study, outcome: Outcome) -> pd.DataFrame:
+    """One row a kind of departure from parallel trends and bound: the interval of the effect in the reference year.
+
+    `relative_magnitude`: bounds of `sensitivity.relative_magnitudes`; `smoothness`: `sensitivity.smoothness`, as shares of the relevant
+    effect a year. Columns as `honest_table`; `share` is the smoothness bound as that share.
+    """
+    if outcome.scale == "poisson":
+        raise DesignError("honest sets are for effects that are differences; a Poisson outcome has ratios of totals")
+    if any(c.startswith(GROWTH) for c in (*study.match.columns, *study.did.covariates)):
+        raise DesignError("growth before entry was matched on or adjusted for: differences before entry are zero by construction")
+    path, weights = path_to(cells, study.treatment.reference_year)
+    relevant = 0.05 if outcome.relevant_effect is None else abs(outcome.relevant_effect)
+    relative = honest_table(path, "relative_magnitude", study.sensitivity.relative_magnitudes, weights)
+    shares = study.sensitivity.smoothness
+    smooth = honest_table(path, "smoothness", [share * relevant for share in shares], weights)
+    return pd.concat([relative, smooth.assign(share=shares)], ignore_index=True)
+
+
+def trend_table(cells: Effects, study: Study, outcome: Outcome) -> pd.DataFrame:
+    """What the pre-trend test could have missed, and the effect less the trend that it saw, in the reference year.
+
+    Rows `missed_50, missed_80`: the straight drift that the test finds with that probability (`slope` a year), the `bias` it brings
+    by the reference year and the bias among samples that pass; `detrended`: the effect less each group's own line, with interval.
+    """
+    if outcome.scale == "poisson":
+        raise DesignError("pre-trend power is for effects that are differences")
+    path, weights = path_to(cells, study.treatment.reference_year)
+    rows = []
+    power = pretrend_power(path, powers=(0.5, 0.8), seed=study.sensitivity.seed, weights=weights)
+    for r in power[power["target"] == "average"].itertuples():
+        named = {"row": f"missed_{round(100 * r.power)}", "slope": r.slope, "bias": r.bias, "note": r.reason or ""}
+        rows.append(named | {"bias_given_passed": r.bias_given_passed, "coverage_given_passed": r.coverage_given_passed})
+    flat = detrended(path).table
+    columns = ["estimate", "std_error", "conf_low", "conf_high", "p_value"]
+    rows.append({"row": "detrended", "note": ""} | flat[flat["event_time"].isna()].iloc[0][columns].to_dict())
+    return pd.DataFrame(rows)
+
+
+def cluster_table(panel: Panel, sample: MatchedSample, study: Study, outcome: Outcome) -> pd.DataFrame:
+    """The headline judged by business clusters, every way that few clusters allow (`few_clusters_table`), and by permuting firms."""
+    if outcome.scale == "poisson":
+        raise DesignError("a Poisson effect is not linear in outcomes: its business-cluster row is in the robustness grid")
+    firms, spec = prepared(panel, sample, study, outcome)
+    if "business_cluster" not in firms.firms or firms.firms["business_cluster"].isna().all():
+        raise DesignError("firms belong to no business cluster")
+    weights = sample if study.headline == "matched" else None
+    year, choice = study.treatment.reference_year, study.sensitivity
+    labels = firms.firms["business_cluster"]
+    return few_clusters_table(firms, outcome.id, spec, year, labels, weights, choice.permutations, choice.seed)
+
+
+def attrition_table(panel: Panel, sample: MatchedSample, study: Study, outcome: Outcome) -> pd.DataFrame:
+    """What loss of firms could have done: a row the headline, one weighted for non-response, two of Lee's bounds.
+
+    Columns `row, estimate, std_error, low, high` (bounds; for the first two rows the interval's ends), `conf_low, conf_high`.
+    """
+    if outcome.scale == "poisson":
+        raise DesignError("closed firms count as zero in a Poisson outcome where it says exits: zero")
+    firms, spec = prepared(panel, sample, study, outcome, "common_support")
+    year = study.treatment.reference_year
+    response = response_weights(firms, outcome.id, spec, year)
+    weighted = weighted_effect(firms, outcome.id, spec, response).table.iloc[0]
+    cells = [c for c in study.match.exact if c in firms.firms][:1]
+    bounds = lee_table(firms, outcome.id, spec, year, cells)
+    rows = [{"row": "response_weighted", **weighted[["estimate", "std_error", "conf_low", "conf_high"]]}]
+    names = {"plain": "lee", "tightened": "lee_tightened"}
+    for r in bounds.to_dict("records"):
+        rows.append(
+            {"row": names[r.pop("cells")]} | {k: r.get(k) for k in ("lower", "upper", "conf_low", "conf_high", "trimmed_share")}
+        )
+    return pd.DataFrame(rows)
+
+
+def left_out_table(
+    panel: Panel, sample: MatchedSample, study: Study, outcome: Outcome, executor: Executor | None = None
+) -> pd.DataFrame:
+    """`leave_one_out` for every business cluster, branch and municipality, and for the ten firms that move the headline most."""
+    parts = []
+    for by in LEFT_OUT:
+        if by == "firm_id" or (by in panel.firms and panel.firms[by].notna().any()):
+            parts.append(leave_one_out(panel, sample, study, outcome, by, executor))
+    return pd.concat(parts, ignore_index=True)
+
+
+def bacon_table(panel: Panel, study: Study, outcome: Outcome) -> pd.DataFrame:
+    """The comparisons inside two-way fixed effects and their weights, on the firms seen every year."""
+    if outcome.scale == "poisson":
+        raise DesignError("two-way fixed effects are for effects that are differences")
+    wide = panel.wide(outcome.id).dropna(axis=1, how="all")
+    whole = wide.index[wide.notna().all(axis=1)]
+    if whole.empty:
+        raise DesignError("no firm is observed in every year")
+    return bacon(panel.keep(whole, stage="bacon", reason="not_every_year"), outcome.id)
+
+
+def reference_interval(cells: Effects | None, year: int) -> Sequence[float]:
+    """Estimate, standard error and interval of the headline in `year`; NaN where there is none."""
+    names = ("estimate", "std_error", "conf_low", "conf_high", "df", "p_value")
+    if cells is None:
+        return [np.nan] * len(names)
+    row = at_reference(cells, year)
+    return [float(row[n]) for n in names]
