@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Executor
 from dataclasses import dataclass
 
 import pandas as pd
@@ -42,8 +43,10 @@ class Evaluation:
         return f"Evaluation of {self.study.study} as of {self.study.as_of}: {', '.join(self.tables)}"
 
 
-def evaluate(study: Study) -> Evaluation:
+def evaluate(study: Study, executor: Executor | None = None) -> Evaluation:
     """From a study to its evaluation.
+
+    An `executor` (of `concurrent.futures`) shares out what is done many times over; the numbers do not depend on it.
 
     Raises
     ------
@@ -53,9 +56,9 @@ def evaluate(study: Study) -> Evaluation:
     data = stages.proved_data(study)
     start = stages.baseline(data, study)
     group = stages.control_group(data, start, study)
-    power = stages.detectable(data, start, group, study)
+    power = stages.detectable(data, start, group, study, executor)
     found = stages.effects(data, start, group, power, study)
-    firm = stages.robustness(data, start, group, found, study)
+    firm = stages.robustness(data, start, group, found, study, executor)
     judged = stages.verdicts(data, start, group, power, found, firm, study)
     done = stages.programme(data, study)
     return Evaluation.of(study, data, start, group, power, found, firm, judged, done)

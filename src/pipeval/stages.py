@@ -7,6 +7,7 @@ stages need, the tables that the report prints, and the notes that a reader must
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any
@@ -25,9 +26,9 @@ from .did.aggregate import aggregate
 from .did.designs import default_designs, design_table
 from .did.detectable import detectable_table
 from .did.estimate import as_share, at_reference, balance_of, by_period, estimate
-from .did.inference import pretrend_test
 from .did.margins import transition_table
-from .did.multiple import holm
+from .did.parts import margin_rows, price_rows, ratio_rows, share_rows
+from .did.results import banded, overall_rows, path_of, pretrend_rows, stacked
 from .did.trends import trends_table
 from .errors import DesignError, EstimationError, Note, collected, warn
 from .matching.balance import balance_table, match_summary, overlap_table
@@ -37,10 +38,13 @@ from .matching.panel import match_controls
 from .matching.pool import comparable, pool_table
 from .monitoring.budget import budget_table, disbursement_path
 from .monitoring.outputs import outputs_table
+from .robustness.chapter import sensitivity_tables
 from .robustness.checks import design_checks
 from .robustness.fragility import fragility_summary, study_fragility
 from .robustness.grid import robustness_grid, two_way_table
 from .robustness.sensitivity import benchmark_table, hidden_bias_table
+from .robustness.several import multiplicity_table
+from .robustness.simulated_power import simulated_power
 from .study.calendar import due_dates
 from .study.lint import lint
 from .study.logframe import LogFrame, read_logframe
@@ -169,10 +173,16 @@ def control_group(data: Stage, start: Stage, study: Study):
 
 
 @_stage
-def detectable(data: Stage, start: Stage, group: Stage, study: Study):
+def detectable(data: Stage, start: Stage, group: Stage, study: Study, executor: Executor | None = None):
     """What the sample can detect, from the years before the programme: said before any effect is looked at."""
-    designs = design_table(group["panel"], default_designs(study), study)
-    return {}, {"power": detectable_table(group["panel"], group["sample"], study), "designs": designs}
+    panel, sample = group["panel"], group["sample"]
+    primary = [study.outcome(k) for k in _primary_outcomes(data["logframe"], study)]
+    tables = {
+        "power": detectable_table(panel, sample, study),
+        "simulated_power": simulated_power(panel, sample, study, primary, executor),
+        "designs": design_table(panel, default_designs(study), study),
+    }
+    return {}, tables
 
 
 @_stage
@@ -180,14 +190,23 @@ def effects(data: Stage, start: Stage, group: Stage, power: Stage, study: Study)
     """The effects: headline, other design, other treatment definitions; by event time, cohort and year; pre-trends."""
     panel, sample = group["panel"], group["sample"]
     cells = {o.id: _attempt(lambda o=o: estimate(panel, sample, study, o)) for o in study.outcomes}
-    tables = {"effects": _effect_rows(data, panel, sample, cells, power, study)}
+    primary = _primary_outcomes(data["logframe"], study)
+    several = multiplicity_table(panel, sample, study, {k: cells[k] for k in primary})
+    tables = {"effects": _effect_rows(data, panel, sample, cells, power, study), "multiplicity": several}
+    tables["effects"]["p_holm"] = _adjusted(tables["effects"], several)
     kept = {k: e for k, e in cells.items() if e is not None and "weight_treated" in e.table}
+    paths = {k: p for k, e in cells.items() if (p := _attempt(lambda k=k, e=e: path_of(panel, sample, study, k, e))) is not None}
     tables |= {
-        "att_gt": _stacked({k: e.table for k, e in kept.items()}),
-        "att_by_cohort": _stacked({k: _terms(aggregate(e, "cohort")) for k, e in kept.items()}),
-        "att_by_period": _stacked({k: _terms(by_period(e)) for k, e in cells.items() if e is not None}),
-        "event_study": _stacked({k: _event_study(e, study) for k, e in kept.items()}),
-        "pretrend": _pretrends(cells, _primary_outcomes(data["logframe"], study)),
+        "att_gt": stacked({k: e.table for k, e in kept.items()}),
+        "att_by_cohort": stacked({k: banded(aggregate(e, "cohort"), study) for k, e in kept.items()}),
+        "att_by_period": stacked({k: banded(by_period(e), study) for k, e in cells.items() if e is not None}),
+        "event_study": stacked({k: banded(e, study) for k, e in paths.items()}),
+        "pretrend": pretrend_rows(cells, paths, primary),
+        "overall": overall_rows(cells, paths),
+        "margins": margin_rows(panel, sample, study),
+        "ratios": ratio_rows(panel, sample, study),
+        "shares": share_rows(panel, study, cells),
+        "prices": price_rows(data["tables"], panel, study),
         "trends": trends_table(panel, sample, study),
         "response_test": response_test(panel, study.outcomes[0].id, study.baseline.year),
     }
@@ -237,8 +256,6 @@ def _effect_rows(data: Stage, panel, sample, cells: dict, power: Stage, study: S
     rows = pd.DataFrame([_effect_row(*f, study) for f in found])
     detect = power["power"].set_index("outcome")["mde_share"]
     rows["mde"] = rows["outcome"].map(detect).where(rows["headline"])
-    primary = rows["headline"] & rows["outcome"].isin(_primary_outcomes(data["logframe"], study))
-    rows["p_holm"] = holm(rows["p_value"].where(primary))
     return rows
 
 
@@ -272,42 +289,9 @@ def _effect_row(definition: str, design: str, outcome, cells, study: Study) -> d
     return row | {k: as_share(row[v], outcome.scale) for k, v in bounds.items()}
 
 
-def _terms(found) -> pd.DataFrame:
-    """The rows of an aggregate that are not averages."""
-    table = found.table
-    return table[table["term"] != "average"] if "term" in table else table
-
-
-def _event_study(cells, study: Study) -> pd.DataFrame:
-    found = aggregate(cells, "event_time").bands(study.did.draws, study.did.seed)
-    return _terms(found)
-
-
-def _stacked(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """One table with the outcome in front."""
-    pieces = [t.assign(outcome=k)[["outcome", *t.columns]] for k, t in tables.items()]
-    return pd.concat(pieces, ignore_index=True) if pieces else pd.DataFrame(columns=["outcome"])
-
-
-def _pretrends(cells: dict, primary: list[str]) -> pd.DataFrame:
-    rows = []
-    for key, found in cells.items():
-        if found is None or "weight_treated" not in found.table:
-            test = pd.Series({"reason": "not_linear" if found is not None else "not_estimated"}, dtype=object)
-        else:
-            test = pretrend_test(aggregate(found, "event_time"))
-        row = {"outcome": key, "primary": key in primary, "testable": bool(np.isfinite(float(test.get("p_value", np.nan))))}
-        row |= {
-            "statistic": test.get("statistic"),
-            "df": test.get("df1"),
-            "df_resid": test.get("df2"),
-            "p_value": test.get("p_value"),
-        }
-        row |= {"n_coefficients": test.get("n_rows"), "detectable_slope": test.get("detectable"), "reason": test.get("reason", "")}
-        rows.append(row)
-    return pd.DataFrame(rows).astype(
-        dict.fromkeys(("statistic", "df", "df_resid", "p_value", "n_coefficients", "detectable_slope"), float)
-    )
+def _adjusted(rows: pd.DataFrame, several: pd.DataFrame) -> pd.Series:
+    """Holm's p-value of the headline rows among the primary outcomes."""
+    return rows["outcome"].map(several.set_index("outcome")["p_holm"]).where(rows["headline"])
 
 
 def _flow(data: Stage, start: Stage, panel, sample, analysed: pd.Index, study: Study) -> pd.DataFrame:
@@ -328,8 +312,8 @@ def _flow(data: Stage, start: Stage, panel, sample, analysed: pd.Index, study: S
 
 
 @_stage
-def robustness(data: Stage, start: Stage, group: Stage, found: Stage, study: Study):
-    """How far the answer depends on choices, and whether what it rests on holds."""
+def robustness(data: Stage, start: Stage, group: Stage, found: Stage, study: Study, executor: Executor | None = None):
+    """How far the answer depends on choices, and whether what it rests on holds; the sensitivity chapter from the final on."""
     panel, sample = group["panel"], group["sample"]
     judged = [i.effect for i in data["logframe"].indicators if i.effect in found["cells"]]
     primary = _primary_outcomes(data["logframe"], study)
@@ -341,9 +325,12 @@ def robustness(data: Stage, start: Stage, group: Stage, found: Stage, study: Stu
         "twfe": two_way_table(panel, study, primary),
         "hidden_bias": hidden_bias_table(panel, sample, study, primary),
         "benchmarks": benchmark_table(panel, sample, study, primary),
-        "fragility": _stacked(fragile),
-        "fragility_summary": _stacked({k: fragility_summary(t) for k, t in fragile.items()}),
+        "fragility": stacked(fragile),
+        "fragility_summary": stacked({k: fragility_summary(t) for k, t in fragile.items()}),
     }
+    if study.stage != EARLY:
+        main = {key: found["cells"][key] for key in primary}
+        tables |= sensitivity_tables(start["everyone"], panel, sample, study, main, data["tables"], executor)
     return {}, tables
 
 

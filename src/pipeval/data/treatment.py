@@ -67,7 +67,7 @@ def build_panel(tables: Tables, measured: Measures, study: Study, definition: st
     Besides the columns of enterprises, firms carry `ln_workers, ln_age, size_class, business_cluster, other_programme,
     eligible`, and for each outcome its base-year value `base_<outcome>` and its change over the years before the base year
     `growth_<outcome>`. Outcomes that params winsorise are drawn in first, among all firms of the register. Firms of branches
-    whose outcomes are not evaluated leave by the ledger.
+    whose outcomes are not evaluated leave by the ledger. Beside the outcomes stands `recall_flag`, where the survey has it.
     """
     outcomes = pd.DataFrame({o.id: outcome_values(o, measured.headline) for o in study.outcomes})
     firms = _covariates(tables, measured, study)
@@ -75,6 +75,8 @@ def build_panel(tables: Tables, measured: Measures, study: Study, definition: st
         outcomes[outcome.id] = winsorised(outcomes[outcome.id], firms, outcome.winsorise)
     firms["cohort"] = treatment(tables, study, definition)
     firms = firms.join(_history(outcomes, study))
+    if measured.headline["recall_flag"].notna().any():
+        outcomes["recall_flag"] = measured.headline["recall_flag"]
     panel = Panel(firms, outcomes, tables.dropped)
     branches = rules(study, definition).branches
     if branches:

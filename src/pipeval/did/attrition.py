@@ -10,20 +10,20 @@ import numpy as np
 import pandas as pd
 
 from ..baseline.response import response_test
-from ..data.panel import Panel
+from ..data.panel import NEVER, Panel
 from ..errors import DesignError, EstimationError, Note, collected, some, warn
 from ..matching.matched import Estimated
 from ..study.specs import DidSpec
 from .aggregate import aggregate
 from .att_gt import att_gt
-from .bounds import Stratum, asked, known_weights, lee_table
-from .cells import cluster_labels
+from .bounds import Stratum, asked, known_clusters, known_weights
 from .covariates import Covariates, covariates
-from .effects import Effects, effects_from
+from .effects import Effects, effects_from, joined
+from .inference import cluster_codes, standard_errors
 from .kernel import CellError, logit
 
 SMALL_GAP, LARGE_GAP = 0.05, 0.10
-"""Differences between the arms in the share that still answers: up to the first little can happen, beyond the second much can."""
+"""Differences between the arms in the share that still answers: alike up to the first, unlike beyond the second."""
 
 MOVED = 0.5
 """Standard errors by which answering firms, weighted for those who do not, may move the estimate."""
@@ -155,7 +155,7 @@ def weighted_effect(panel: Panel, outcome: str, spec: DidSpec, response: Respons
     """
     period = response.period
     with collected():
-        cells = att_gt(panel, outcome, spec, response.weights, periods=(period,))
+        cells = _headline(panel, outcome, spec, period, response.weights)
     table = cells.table[cells.table["event_time"] >= 0]
     if table.empty:
         raise EstimationError(f"no effect in {period} can be estimated on the firms that answered")
@@ -169,64 +169,70 @@ def weighted_effect(panel: Panel, outcome: str, spec: DidSpec, response: Respons
         influence += _of_estimation(response, cohort, own[:, column], cells.firm_id)
     arrays = influence[:, None], (treated_weight @ share)[:, None], cells.control[:, columns].any(axis=1)[:, None]
     keys = pd.DataFrame({"term": ["response_weighted"], "period": [period]})
-    labels = cluster_labels(panel.firms, spec.cluster)
+    labels = known_clusters(panel.firms, spec)
     return effects_from(keys, np.array([att @ share]), arrays, cells.firm_id, labels, spec.level, response.notes)
 
 
 def attrition_check(
     panel: Panel, outcome: str, spec: DidSpec, period: int, base_period: int, names: Sequence[str] = ()
 ) -> tuple[str, float, str]:
-    """Whether attrition could have made the estimate: a result (pass, mild, fail, not_testable), a value and the rule's name.
+    """Whether attrition may have made the estimate: a result (pass, mild, fail, not_testable), a value and the rule's name.
 
-    Steady means that weighting for non-response moves the estimate by at most half its standard error. Then, by the difference
-    between the arms in the share that still answers:
+    Two things are looked at: the gap, the difference between the arms in the share that still answers, and the move, by how much
+    weighting for non-response shifts the estimate. The estimate is steady when it moves by at most half its standard error.
 
-    * up to five points: pass.
-    * up to ten points, or more by chance (p ≥ 0.05): pass if Lee's bounds lie on one side of zero, else mild.
-    * beyond: pass if the interval around Lee's bounds (Imbens and Manski) lies on one side of zero, mild if only the bounds do,
-      fail if they hold zero.
+    * Steady: pass, unless the gap is beyond ten points and significant at 5 %: then mild.
+    * Not steady: mild, or fail where the move is more than twice its own standard error and the gap beyond five points.
 
-    Not steady: fail if the bounds hold zero and the move is more than twice its own standard error, else mild. The value is the
-    move in standard errors. Lee's bounds are those without covariates.
+    Neither depends on how large the effect is, so that an effect of zero can pass. The value is the move in standard errors of the
+    estimate. The weights see what foretells response among `names`; what else may have driven it, only bounds (`lee_table`) tell.
 
     Parameters
     ----------
     panel, outcome, spec, period
-        The headline: the firms that it compares, in the reference year.
+        The headline: the firms that it compares, in the reference year. With `cluster: set_id` firms are the clusters.
     base_period : int
-        From which response is counted.
+        From which response is counted. Firms that enter after `period` count as comparison.
     names : sequence of str
         What response may depend on, see `response_weights`.
     """
-    test = response_test(panel, outcome, base_period)
+    entered = np.where(panel.firms["cohort"] <= period, panel.firms["cohort"], NEVER)
+    test = response_test(Panel(panel.firms.assign(cohort=entered), panel.outcomes), outcome, base_period)
     row = test[test["period"] == period]
     if row.empty or np.isnan(row["difference"].iloc[0]):
         return "not_testable", np.nan, "attrition"
     gap, p = float(row["difference"].iloc[0]), float(row["p_value"].iloc[0])
     try:
         with collected():
-            cells = aggregate(att_gt(panel, outcome, spec, periods=(period,)), "period")
+            cells = aggregate(_headline(panel, outcome, spec, period), "period")
             weighted = weighted_effect(panel, outcome, spec, response_weights(panel, outcome, spec, period, names))
-            bounds = lee_table(panel, outcome, spec, period).iloc[0]
     except (DesignError, EstimationError):
         return "not_testable", np.nan, "attrition"
     column = int(np.flatnonzero(cells.table["period"] == period)[0])
-    headline = cells.table.iloc[column]
-    moved = float(weighted.table["estimate"].iloc[0] - headline["estimate"])
-    change = pd.Series(weighted.influence[:, 0], weighted.firm_id) - pd.Series(cells.influence[:, column], cells.firm_id)
-    error = float(np.sqrt((change.fillna(0) ** 2).sum()))
-    if not headline["std_error"] > 0:
+    std_error = float(cells.table["std_error"].iloc[column])
+    if not std_error > 0:
         return "not_testable", np.nan, "attrition"
-    one_side, surely = (not bounds[low] <= 0 <= bounds[high] for low, high in (("lower", "upper"), ("conf_low", "conf_high")))
-    if abs(moved) > MOVED * headline["std_error"]:
-        result = "fail" if not one_side and abs(moved) > 2 * error else "mild"
-    elif abs(gap) <= SMALL_GAP:
-        result = "pass"
-    elif abs(gap) <= LARGE_GAP or not p < 0.05:
-        result = "pass" if one_side else "mild"
+    moved = float(weighted.table["estimate"].iloc[0] - cells.table["estimate"].iloc[column])
+    if abs(moved) <= MOVED * std_error:
+        result = "mild" if abs(gap) > LARGE_GAP and p < 0.05 else "pass"
     else:
-        result = "fail" if not one_side else "pass" if surely else "mild"
-    return result, moved / float(headline["std_error"]), "attrition"
+        certain = abs(moved) > 2 * _error_of_move(cells.only([column]), weighted)
+        result = "fail" if certain and abs(gap) > SMALL_GAP else "mild"
+    return result, moved / std_error, "attrition"
+
+
+def _headline(panel: Panel, outcome: str, spec: DidSpec, period: int, weights: pd.Series | None = None) -> Effects:
+    """The cells of `period`, with the clusters that `spec` names."""
+    spec = spec.changed({"cluster": "firm_id"}) if spec.cluster == "set_id" else spec
+    return att_gt(panel, outcome, spec, weights, periods=(period,))
+
+
+def _error_of_move(one: Effects, other: Effects) -> float:
+    """Standard error of the difference of two single effects, from their influences firm by firm."""
+    both = joined({"one": one, "other": other}, "part")
+    codes = cluster_codes(both.clusters, both.firm_id)
+    change = (both.influence[:, 1] - both.influence[:, 0])[:, None]
+    return float(standard_errors(change, codes, both.member.any(axis=1, keepdims=True))[0][0])
 
 
 def selected_on(spec: DidSpec, panel: Panel, outcome: str) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from scipy.optimize import brentq
 from ..data.panel import NEVER, Panel
 from ..errors import DataError, DesignError, collected, some, warn
 from ..study.specs import DidSpec
-from .cells import cluster_labels
+from .cells import cluster_labels, sampling_weights
 from .counts import net_count
 from .inference import cluster_codes, standard_errors
 
@@ -58,7 +58,13 @@ def asked(panel: Panel, outcome: str, spec: DidSpec, period: int) -> Iterator[St
 
 def known_weights(panel: Panel, spec: DidSpec) -> np.ndarray:
     """The sampling weights that `spec` names, over the firms; ones without, 0 where missing."""
-    return np.ones(len(panel.firms)) if spec.weights is None else panel.firms[spec.weights].fillna(0.0).to_numpy(float)
+    weights = sampling_weights(panel.firms, spec, None)
+    return np.ones(len(panel.firms)) if weights is None else weights.reindex(panel.firms.index).fillna(0.0).to_numpy(float)
+
+
+def known_clusters(firms: pd.DataFrame, spec: DidSpec) -> pd.Series | pd.DataFrame | None:
+    """The clusters that `spec` names; firms for `set_id`, as nothing here is matched."""
+    return None if spec.cluster == "set_id" else cluster_labels(firms, spec.cluster)
 
 
 def lee_table(
@@ -67,7 +73,8 @@ def lee_table(
     """Lee's bounds on the effect in `period`: a row `plain`, and a row `tightened` by `cells` (columns of the firms).
 
     Columns as in `lee_bounds`. Each cohort is bounded against its own comparison firms from its own base period, and the
-    cohorts are averaged like cells. Nothing is adjusted for covariates, so `difference` is that of plain mean changes.
+    cohorts are averaged like cells. Nothing is adjusted for covariates, so `difference` is that of plain mean changes. Of `spec`
+    comparison, anticipation, weights, level and clusters are read; `cluster: set_id` means firms, as nothing here is matched.
     """
     strata = list(asked(panel, outcome, spec, period))
     if not strata:
@@ -76,8 +83,7 @@ def lee_table(
     if absent:
         raise DesignError(f"cells are columns of the panel's firms; not found: {absent}. Columns: {list(panel.firms.columns)}")
     level = spec.level if level is None else level
-    labels = None if spec.cluster == "set_id" else cluster_labels(panel.firms, spec.cluster)
-    codes = cluster_codes(labels, panel.firms.index)
+    codes = cluster_codes(known_clusters(panel.firms, spec), panel.firms.index)
     w = known_weights(panel, spec)
     rows = [_row("plain", [_arms(s, None) for s in strata], w, codes, level)]
     if cells:
@@ -266,10 +272,9 @@ def _row(name: str, parts: list[_Arms], w: np.ndarray, codes: np.ndarray, level:
     )
     errors, _ = standard_errors(influence, codes, influence != 0)
     conf = imbens_manski(average[0], average[1], errors[0], errors[1], level)
-    asked_firms = {k: np.concatenate([getattr(p, k) for p in parts]) for k in ("treated", "control")}
-    response = {k: _share_seen(parts, k, w) for k in asked_firms}
     answers = {
-        k: np.unique(np.concatenate([getattr(p, k)[~np.isnan(p.change[getattr(p, k)])] for p in parts])) for k in asked_firms
+        k: np.unique(np.concatenate([getattr(p, k)[~np.isnan(p.change[getattr(p, k)])] for p in parts]))
+        for k in ("treated", "control")
     }
     return {
         "bounds": name,
@@ -282,8 +287,8 @@ def _row(name: str, parts: list[_Arms], w: np.ndarray, codes: np.ndarray, level:
         "difference": average[2],
         "trimmed": ("treated", "control")[more] if any(c.share_trimmed for c in found) else "none",
         "share_trimmed": float(share @ [c.share_trimmed for c in found]),
-        "response_treated": response["treated"],
-        "response_control": response["control"],
+        "response_treated": _share_seen(parts, "treated", w),
+        "response_control": _share_seen(parts, "control", w),
         "n_treated": len(answers["treated"]),
         "n_control": len(answers["control"]),
         "n_cells": len(found),

@@ -1,12 +1,13 @@
 """Cluster standard errors of one contrast of a linear regression when clusters are few, with their degrees of freedom.
 
 Legend: `y` outcome, `x` columns (n, k), `w` weights taken as known, `codes` whole numbers of the clusters, `contrast` (k,): what
-is estimated is contrast @ beta. M = (X′WX)⁻¹, H = XMX′W, Ω = X′W²X. Nothing here is rows × rows, nor a cluster's size squared.
+is estimated is contrast @ beta. A fit keeps its columns orthonormal, X′WX = I, so that H = XX′W; Ω = X′W²X. Nothing here is rows
+× rows, nor a cluster's size squared.
 """
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
@@ -14,13 +15,15 @@ from ..errors import DesignError, EstimationError
 from .kernel import CellError, refuse_collinear
 
 Kind = Literal["CR0", "CR1", "CR2", "CR3"]
+REPEATED = 1e-13  # a direction of a cluster's columns smaller than this, squared and beside the others, repeats them
 NO_LEVERAGE_LEFT = 1e-10  # an eigenvalue of I − H at or below this is zero: the cluster determines a coefficient alone
 
 
 class Fit(NamedTuple):
     """A weighted least squares fit and the contrast in it, rows in order of their cluster.
 
-    `order` sorts the given rows; `starts` begins each cluster; `z` = XM·contrast, so that estimate − truth = Σ w z ε.
+    `order` sorts the given rows; `starts` begins each cluster; `x` are the columns made orthonormal, X′WX = I, and `beta` and
+    `contrast` are in their terms; `z` = X·contrast, so that estimate − truth = Σ w z ε.
     """
 
     order: np.ndarray
@@ -29,7 +32,7 @@ class Fit(NamedTuple):
     w: np.ndarray
     residual: np.ndarray
     z: np.ndarray
-    bread: np.ndarray
+    contrast: np.ndarray
     beta: np.ndarray
     estimate: float
 
@@ -53,19 +56,19 @@ def fitted(y: np.ndarray, x: np.ndarray, w: np.ndarray, codes: np.ndarray, contr
         )
     order = np.flatnonzero(w > 0)[np.argsort(codes, kind="stable")]
     y, x, w, codes = y[order].astype(float), x[order].astype(float), w[order].astype(float), np.sort(codes)
-    xw = x * w[:, None]
-    gram = xw.T @ x
+    root = np.sqrt(w)
     try:
-        refuse_collinear(gram)
+        refuse_collinear((x * w[:, None]).T @ x)
     except CellError as error:
         raise EstimationError(
             f"columns {list(error.columns)} of the regression are constant or determined by others: {x.shape[1]} columns, "
             f"{len(y)} rows. Use fewer covariates"
         ) from None
-    bread = np.linalg.inv(gram)
-    beta = np.linalg.solve(gram, xw.T @ y)
+    q, r = np.linalg.qr(x * root[:, None])
+    beta, contrast = q.T @ (root * y), np.linalg.solve(r.T, contrast)
+    x = q / root[:, None]
     starts = np.searchsorted(codes, np.arange(groups))
-    return Fit(order, starts, x, w, y - x @ beta, x @ (bread @ contrast), bread, beta, float(contrast @ beta))
+    return Fit(order, starts, x, w, y - x @ beta, x @ contrast, contrast, beta, float(contrast @ beta))
 
 
 def cluster_errors(
@@ -89,7 +92,7 @@ def cluster_errors(
     Raises
     ------
     DesignError
-        With fewer than three clusters.
+        With fewer than three clusters, or another kind.
     EstimationError
         When a column is determined by others.
 
@@ -114,7 +117,9 @@ def cluster_errors(
 
 
 def fit_errors(fit: Fit, kind: Kind) -> tuple[float, float]:
-    """Standard error and Satterthwaite degrees of freedom of a fit."""
+    """Standard error and Satterthwaite degrees of freedom of a fit; see `cluster_errors`."""
+    if kind not in get_args(Kind):
+        raise DesignError(f"kind is one of {', '.join(get_args(Kind))}; found '{kind}'")
     groups = len(fit.starts)
     p = fit.w * fit.z
     if kind == "CR1":
@@ -125,8 +130,7 @@ def fit_errors(fit: Fit, kind: Kind) -> tuple[float, float]:
     diagonal = np.add.reduceat(p**2, fit.starts)
     a = np.add.reduceat(fit.x * p[:, None], fit.starts)
     b = np.add.reduceat(fit.x * (fit.w * p)[:, None], fit.starts)
-    wide, zero = np.hstack([a, b]), np.zeros_like(fit.bread)
-    low_rank = np.block([[_meat(fit), -fit.bread], [-fit.bread, zero]])
+    wide, low_rank = np.hstack([a, b]), _left_over(fit)
     inside = ((wide @ low_rank) * wide).sum(axis=1)
     crossed = low_rank @ (wide.T @ wide)
     trace = (diagonal + inside).sum()
@@ -134,50 +138,53 @@ def fit_errors(fit: Fit, kind: Kind) -> tuple[float, float]:
     return float(np.sqrt(variance)), float(trace**2 / squares)
 
 
-def _meat(fit: Fit) -> np.ndarray:
-    """MΩM: the variance of beta when errors are alike and independent."""
+def _left_over(fit: Fit) -> np.ndarray:
+    """C of (I − H)(I − H)′ = I + ZCZ′ with Z = (X, WX): Ω, the variance of beta under the working model, and −I beside it."""
     weighted = fit.x * fit.w[:, None]
-    return fit.bread @ (weighted.T @ weighted) @ fit.bread
+    meat, one = weighted.T @ weighted, np.eye(weighted.shape[1])
+    return np.block([[meat, -one], [-one, 0 * one]])
 
 
 def _adjusted(fit: Fit, p: np.ndarray, kind: Kind) -> np.ndarray:
     """The rows of `p` times their cluster's adjustment, a cluster at a time; clusters of one row all at once."""
     out = p.copy()
     ends = np.append(fit.starts[1:], len(p))
-    meat = _meat(fit)
+    k, middle = fit.x.shape[1], _left_over(fit)
+    meat = middle[:k, :k]
+    middle = -np.eye(k) if kind == "CR3" else middle
     single = fit.starts[ends - fit.starts == 1]
     x, w = fit.x[single], fit.w[single]
-    leverage = ((x @ fit.bread) * x).sum(axis=1) * w
+    leverage = (x**2).sum(axis=1) * w
     left = 1 - leverage if kind == "CR3" else 1 - 2 * leverage + ((x @ meat) * x).sum(axis=1)
     out[single] *= _power(left, kind)
     for start, end in zip(fit.starts, ends, strict=True):
         if end - start > 1:
             rows = slice(start, end)
-            out[rows] = _cluster_adjusted(fit.x[rows], fit.w[rows], p[rows], (fit.bread, meat), kind)
+            out[rows] = _cluster_adjusted(fit.x[rows], fit.w[rows], p[rows], middle, kind)
     return out
 
 
 def _cluster_adjusted(x, w, p, middle, kind: Kind) -> np.ndarray:
     """One cluster: I − H is the identity but in the few directions that its columns span, so only those are decomposed."""
-    bread, meat = middle
     if kind == "CR3":  # √W (I − H) W^−½ is symmetric
         root = np.sqrt(w)
-        spread = x * root[:, None]
-        q, r = np.linalg.qr(spread)
-        core = -r @ bread @ r.T
-        return root * _along(q, core, p / root, kind)
-    k = x.shape[1]
-    q, r = np.linalg.qr(np.hstack([x, x * w[:, None]]))
-    one, two = r[:, :k], r[:, k:]
-    cross = one @ bread @ two.T
-    return _along(q, one @ meat @ one.T - cross - cross.T, p, kind)
+        return root * _along(x * root[:, None], middle, p / root, kind)
+    return _along(np.hstack([x, x * w[:, None]]), middle, p, kind)
 
 
-def _along(q: np.ndarray, core: np.ndarray, p: np.ndarray, kind: Kind) -> np.ndarray:
-    """(I + QCQ′) to the power of the kind, times p."""
-    values, vectors = np.linalg.eigh((core + core.T) / 2)
-    directions = q @ vectors
-    return p + directions @ ((_power(1 + values, kind) - 1) * (directions.T @ p))
+def _along(z: np.ndarray, middle: np.ndarray, p: np.ndarray, kind: Kind) -> np.ndarray:
+    """(I + ZCZ′) to the power of the kind, times p, through Z′Z: rows are read twice and never decomposed."""
+    gram = z.T @ z
+    scale = np.sqrt(np.diag(gram))
+    scale[scale == 0] = 1.0
+    size, axes = np.linalg.eigh(gram / np.outer(scale, scale))
+    kept = size > REPEATED
+    axes = axes[:, kept] / scale[:, None]
+    basis = axes / np.sqrt(size[kept])  # Z @ basis is orthonormal
+    held = gram @ basis
+    values, vectors = np.linalg.eigh(held.T @ middle @ held)
+    directions = basis @ vectors
+    return p + z @ (directions @ ((_power(1 + values, kind) - 1) * (directions.T @ (z.T @ p))))
 
 
 def _power(values: np.ndarray, kind: Kind) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from ..errors import DataError, DesignError, Note, warn
+from ..errors import DataError, DesignError, Note, some, warn
 from .effects import Effects, effects_from
 
 
@@ -43,7 +43,7 @@ def net_count(
     Raises
     ------
     DataError
-        When success is other than 0, 1 or missing, or an id stands twice.
+        When success is other than 0, 1 or missing, treated is missing, or an id stands twice.
     DesignError
         When no status has answers from both arms.
 
@@ -65,6 +65,8 @@ def net_count(
     """
     if not (treated.index.is_unique and status.index.is_unique and success.index.is_unique):
         raise DataError("treated, status and success are Series by firm_id in which each firm stands once")
+    if treated.isna().any():
+        raise DataError(f"every firm is treated or not; treated is missing for {some(treated.index[treated.isna()])}")
     frame = pd.DataFrame(
         {"d": treated.astype(bool), "s": status.reindex(treated.index), "y": success.reindex(treated.index).astype(float)}
     )

@@ -16,6 +16,7 @@ from .att_gt import cluster_labels
 from .cells import sampling_weights
 from .covariates import Covariates, covariates, explain
 from .effects import Effects, effects_from
+from .inference import apart, joint_covariance
 from .kernel import CellError, least_squares
 from .subgroups import FEWEST, PLAIN
 
@@ -37,7 +38,7 @@ def dose_trend(
     Returns
     -------
     Series
-        The tidy columns of the slope (`estimate` per unit of score; t with the clusters less one); `p_not_linear` (that the
+        The tidy columns of the slope (`estimate` per unit of score; t with the degrees of freedom of `joint_covariance`); `p_not_linear` (that the
         groups lie on a line; NaN with two), `p_monotone` (of "some step does not go in `direction`": the largest one-sided p of
         the steps, an intersection–union test, so small only when every step is established), `n_rows, reason`.
 
@@ -60,11 +61,10 @@ def dose_trend(
     empty = dict.fromkeys(names, np.nan) | {"n_rows": len(rows)}
     if len(rows) < 2:
         return pd.Series({**empty, "reason": "fewer than two dose groups have an estimate with a standard error"})
-    variance, n_clusters = effects.covariance(rows)
-    scale = np.sqrt(np.diag(variance))
-    if np.linalg.eigvalsh(variance / np.outer(scale, scale))[0] < 1e-10:
-        return pd.Series({**empty, "reason": f"{n_clusters} clusters cannot tell {len(rows)} dose groups apart"})
-    b, df = effects.table["estimate"].to_numpy(float)[rows], n_clusters - 1
+    variance, df = joint_covariance(effects, rows)
+    if not apart(variance, df):
+        return pd.Series({**empty, "reason": f"{df + 1} clusters cannot tell {len(rows)} dose groups apart"})
+    b = effects.table["estimate"].to_numpy(float)[rows]
     slope, error, misfit = _line(b, variance, score[rows])
     t, half = slope / error, stats.t.ppf((1 + effects.level) / 2, df) * error
     steps = np.diff(np.eye(len(rows)), axis=0)

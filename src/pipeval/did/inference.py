@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 FEW_CLUSTERS = 30
 BLOCK = 250_000  # random signs held at a time: what a processor keeps near
 SIGNS = 2.0 * np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1) - 1.0  # eight signs for each value of a byte
+NOT_APART = 1e-10  # smallest eigenvalue of the correlation of rows below which they repeat each other
 NO_VARIANCE = 1e-12  # a standard error below this share of the estimate is rounding, not sampling
 
 
@@ -224,34 +225,34 @@ def pretrend_test(effects: Effects, power: float = 0.80, alpha: float = 0.05) ->
     Returns
     -------
     Series
-        `statistic` (F = W/q), `df1` (q), `df2` (G−1), `p_value`, `wald` (W), `detectable` (smallest linear violation of
+        `statistic` (F = W/q), `df1` (q), `df2` (G − 1), `p_value`, `wald` (W), `detectable` (smallest linear violation of
         parallel trends per period, in units of the outcome, Roth 2022), `n_rows`, `reason` (why it is NaN; empty
         otherwise). A test that finds nothing shows parallel trends only as far as `detectable` is small beside the
         effect.
 
+    Raises
+    ------
+    DesignError
+        When `power` does not lie between `alpha` and 1.
+
     Notes
     -----
-    W = b′V⁻¹b with V the cluster covariance times G/(G−1); with two ways G is the fewer.
-    Under a trend of slope γ the rows have mean γ·span, so W is
-    noncentral with γ²·span′V⁻¹span.
+    W = b′V⁻¹b with V and G − 1 by `joint_covariance`. Under a trend of slope γ the rows have mean γ·span, so W is noncentral
+    with γ²·span′V⁻¹span.
     """
     rows = np.flatnonzero((effects.table["phase"] == "pre") & effects.table["std_error"].notna())
     empty = {"statistic": np.nan, "df1": len(rows), "df2": np.nan, "p_value": np.nan, "wald": np.nan, "detectable": np.nan}
     if len(rows) == 0:
         return pd.Series({**empty, "n_rows": 0, "reason": "no period before the programme beside the base period"})
-    codes = cluster_codes(effects.clusters, effects.firm_id)
-    member = effects.member[:, rows].any(axis=1, keepdims=True)
-    groups = int(count_clusters(member, codes)[0])
-    variance = covariance(effects.influence[:, rows], codes, member)
-    scale = np.sqrt(np.maximum(np.diag(variance), np.finfo(float).tiny))
-    if groups <= len(rows) or np.linalg.eigvalsh(variance / np.outer(scale, scale))[0] < 1e-10:
+    variance, df2 = joint_covariance(effects, rows)
+    if not apart(variance, df2):
         return pd.Series(
-            {**empty, "n_rows": len(rows), "reason": f"{groups} clusters cannot tell {len(rows)} pre-programme rows apart"}
+            {**empty, "n_rows": len(rows), "reason": f"{df2 + 1} clusters cannot tell {len(rows)} pre-programme rows apart"}
         )
     b = effects.table["estimate"].to_numpy()[rows]
     span = effects.table["span"].to_numpy(float)[rows]
     wald = float(b @ np.linalg.solve(variance, b))
-    q, df2 = len(rows), groups - 1
+    q = len(rows)
     per_slope = float(span @ np.linalg.solve(variance, span))
     found = {
         "statistic": wald / q,
@@ -264,11 +265,36 @@ def pretrend_test(effects: Effects, power: float = 0.80, alpha: float = 0.05) ->
     return pd.Series({**found, "n_rows": q, "reason": ""})
 
 
+def joint_covariance(effects: Effects, rows: np.ndarray) -> tuple[np.ndarray, int]:
+    """What joint tests of some rows (positions) rest on: their covariance and the denominator degrees of freedom.
+
+    These are the clusters that enter any of the rows, less one; where the table takes its own from the treated clusters
+    (`Effects.clustered` with `treated_df`), the fewest of its rows.
+    """
+    variance, groups = effects.covariance(rows)
+    table = effects.table.iloc[rows]
+    fewer = table["df"] < table["n_clusters"] - 1
+    return variance, int(table["df"][fewer].min()) if fewer.any() else groups - 1
+
+
+def apart(variance: np.ndarray, df: int) -> bool:
+    """Whether rows can be told apart: none without variance or repeating others, and fewer of them than clusters."""
+    scale = np.sqrt(np.diag(variance))
+    if df < len(variance) or not (scale > 0).all():
+        return False
+    return bool(np.linalg.eigvalsh(variance / np.outer(scale, scale))[0] >= NOT_APART)
+
+
 def _noncentrality(df1: int, df2: int, power: float, alpha: float) -> float:
     """The noncentrality at which an F test at `alpha` has this power."""
+    if not alpha < power < 1:
+        raise DesignError(f"a power lies between the size of the test, {alpha}, and 1; found {power}")
     critical = stats.f.isf(alpha, df1, df2)
 
     def short(nc):
         return stats.ncf.sf(critical, df1, df2, nc) - power
 
-    return brentq(short, 1e-6, 1e4)
+    most = 1.0
+    while short(most) < 0:
+        most *= 4
+    return brentq(short, 0.0, most)

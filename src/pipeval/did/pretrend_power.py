@@ -62,11 +62,16 @@ def pretrend_power(
         `power_rows, bias_given_rows_passed, coverage_given_rows_passed` the same under the rule that no single row before
         entry differs from 0 at 5 %; `reason` why a row is NaN, empty otherwise.
 
+    Raises
+    ------
+    DesignError
+        When a power is out of range, no row after entry has a standard error, or weights are not one a row.
+
     Notes
     -----
     Roth (2022), sections I and II. Estimates are drawn from N(slope × span, V), V their joint cluster covariance, and as V is
-    estimated tests and intervals share a draw of χ²(G−1)/(G−1) in its place: the joint statistic is then noncentral F, as in
-    the closed form of `power`. Passing does not remove bias: where rows before and after entry
+    estimated tests and intervals share a draw of χ²/df in its place, with the degrees of freedom of the joint test: its statistic is
+    then noncentral F, as in the closed form of `power`. Passing does not remove bias: where rows before and after entry
     move together it may add some.
 
     Examples
@@ -87,17 +92,14 @@ def pretrend_power(
         key = next(iter(asked))
         return pd.DataFrame([blank | {key: value} for value in asked[key]], columns=list(COLUMNS))
     if slopes is None:
-        outside = [p for p in powers if not ALPHA < p < 1]
-        if outside:
-            raise DesignError(f"a power lies between the size of the test, {ALPHA}, and 1; found {outside[0]}")
         slopes = [pretrend_test(event_study, power=p, alpha=ALPHA)["detectable"] for p in powers]
-    rows = _rows(event_study, weights)
+    rows = _rows(event_study, weights, int(test["df2"]))
     drawn = _drawn(rows, draws, seed)
     found = [row for slope in slopes for row in _passed(rows, float(slope), drawn, event_study.level)]
     return pd.DataFrame(found, columns=list(COLUMNS))
 
 
-def _rows(event_study: Effects, weights: np.ndarray | None) -> Rows:
+def _rows(event_study: Effects, weights: np.ndarray | None, df: int) -> Rows:
     table = event_study.table
     known = table["std_error"].notna() & table["event_time"].notna()
     pre = np.flatnonzero((table["phase"] == "pre") & known)
@@ -105,13 +107,15 @@ def _rows(event_study: Effects, weights: np.ndarray | None) -> Rows:
     if len(post) == 0:
         raise DesignError("no row after entry has a standard error: there is no effect to be biased")
     post = post[np.argsort(table["event_time"].to_numpy(float)[post])]
-    covariance, groups = event_study.covariance(np.concatenate([pre, post]))
+    covariance, _ = event_study.covariance(np.concatenate([pre, post]))
     q, k = len(pre), len(post)
+    if weights is not None and np.shape(weights) != (k,):
+        raise DesignError(f"one weight for each of the {k} rows after entry; found {np.size(weights)}")
     chosen = np.zeros((q + 3, q + k))
     chosen[:q, :q] = np.eye(q)
     chosen[q, q], chosen[q + 1, q:], chosen[q + 2, q + k - 1] = 1, 1 / k if weights is None else weights, 1
     span = chosen @ table["span"].to_numpy(float)[np.concatenate([pre, post])]
-    return Rows(chosen @ covariance @ chosen.T, span, groups - 1, q, ("first", "average", "last"))
+    return Rows(chosen @ covariance @ chosen.T, span, df, q, ("first", "average", "last"))
 
 
 def _drawn(rows: Rows, draws: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

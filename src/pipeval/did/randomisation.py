@@ -111,7 +111,7 @@ def reassigned(
     codes = _units(firms, unit)
     deal = _dealt(firms, codes, blocks(ends, cohort, spec), strata)
     estimate, statistic = _studentised(ends, cohort, codes, spec)
-    if np.isnan(statistic):
+    if not np.isfinite(statistic):
         raise EstimationError("the effect has no variation between units: nothing to studentise it by. Look at the outcome")
     seeds = np.random.SeedSequence(spec.seed).spawn(permutations)
     jobs = [seeds[start : start + CHUNK] for start in range(0, permutations, CHUNK)]
@@ -201,6 +201,7 @@ def _studentised(ends: Ends, cohort: np.ndarray, codes: np.ndarray, spec: DidSpe
     sums = np.bincount(rows, np.concatenate([p * s[1] for p, s in zip(share, scores, strict=True)]))
     groups = len(np.unique(rows))
     variance = (sums**2).sum() * groups / max(groups - 1, 1)
-    if variance <= (NO_VARIANCE * max(np.abs(b.y).max() for b in made)) ** 2:
-        return estimate, np.nan
+    scale = NO_VARIANCE * max(np.abs(b.y).max() for b in made)
+    if variance <= scale**2:  # an effect without a residual is as far out as can be: dropping it would favour the sample's
+        return estimate, np.inf if abs(estimate) > scale else np.nan
     return estimate, float(estimate / np.sqrt(variance))

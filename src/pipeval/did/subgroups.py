@@ -17,6 +17,7 @@ from .aggregate import aggregate
 from .att_gt import att_gt, cluster_labels, sample_clusters
 from .cells import sampling_weights
 from .effects import Effects, effects_from
+from .inference import apart, joint_covariance
 from .multiple import holm, romano_wolf
 
 PLAIN = DidSpec()
@@ -201,40 +202,39 @@ def _stacked(keys: pd.DataFrame, rows: list, panel: Panel, spec: DidSpec, cluste
 def equality_test(effects: Effects) -> pd.Series:
     """The test that every row has one and the same effect: `statistic` (F), `df1, df2, p_value, n_rows, reason`.
 
-    Rows without a standard error do not enter; `df2` is the clusters that enter, less one. W = (Cb)′(CVC′)⁻¹(Cb) with C the
+    Rows without a standard error do not enter; `df2` by `joint_covariance`. W = (Cb)′(CVC′)⁻¹(Cb) with C the
     differences from the first row, F = W/df1.
 
     Examples
     --------
-    >>> two = pd.DataFrame({"estimate": [1.0, 3.0], "std_error": [1.0, 1.0]})
     >>> psi = np.kron(np.eye(2), np.array([[1.0], [-1.0], [1.0], [-1.0]])) / 2
     >>> arms = np.kron(np.eye(2), np.array([[1.0], [1.0], [0.0], [0.0]]))
-    >>> one = Effects(two, psi, arms / 2, np.kron(np.eye(2), np.array([[0], [0], [1], [1]])) > 0, pd.RangeIndex(8))
-    >>> equality_test(one)[["statistic", "df1", "df2"]].round(6).to_dict()
+    >>> arrays = psi, arms / 2, np.kron(np.eye(2), np.array([[0], [0], [1], [1]])) > 0
+    >>> with collected():
+    ...     two = effects_from(pd.DataFrame({"group": ["a", "b"]}), np.array([1.0, 3.0]), arrays, pd.RangeIndex(8), None, 0.95)
+    >>> equality_test(two)[["statistic", "df1", "df2"]].round(6).to_dict()
     {'statistic': 1.5, 'df1': 1, 'df2': 7}
     """
     rows = np.flatnonzero(effects.table["std_error"].notna())
     result = {"statistic": np.nan, "df1": max(len(rows) - 1, 0), "df2": np.nan, "p_value": np.nan, "n_rows": len(rows)}
     if len(rows) < 2:
         return pd.Series({**result, "reason": "fewer than two groups have an estimate with a standard error"})
-    variance, n_clusters = effects.covariance(rows)
+    variance, df = joint_covariance(effects, rows)
     contrast = np.column_stack([-np.ones(len(rows) - 1), np.eye(len(rows) - 1)])
     return pd.Series(
         {
             **result,
-            **_wald(contrast @ effects.table["estimate"].to_numpy(float)[rows], contrast @ variance @ contrast.T, n_clusters),
+            **_wald(contrast @ effects.table["estimate"].to_numpy(float)[rows], contrast @ variance @ contrast.T, df),
         }
     )
 
 
-def _wald(gap: np.ndarray, variance: np.ndarray, n_clusters: int) -> dict:
+def _wald(gap: np.ndarray, variance: np.ndarray, df: int) -> dict:
     """F test that `gap` is zero; a reason where clusters cannot tell its parts apart."""
-    scale = np.sqrt(np.diag(variance))
-    if n_clusters <= len(gap) + 1 or not (scale > 0).all() or np.linalg.eigvalsh(variance / np.outer(scale, scale))[0] < 1e-10:
-        return {"reason": f"{n_clusters} clusters cannot tell {len(gap)} differences apart"}
+    if not apart(variance, df - 1):  # one more row than differences
+        return {"reason": f"{df + 1} clusters cannot tell {len(gap)} differences apart"}
     statistic = float(gap @ np.linalg.solve(variance, gap)) / len(gap)
-    df2 = n_clusters - 1
-    return {"statistic": statistic, "df2": df2, "p_value": float(stats.f.sf(statistic, len(gap), df2)), "reason": ""}
+    return {"statistic": statistic, "df2": df, "p_value": float(stats.f.sf(statistic, len(gap), df)), "reason": ""}
 
 
 def difference_table(

@@ -7,12 +7,14 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from ..errors import DesignError
 from .cluster_errors import Fit
 
 BLOCK = 4_000_000  # multipliers held at once
 TIE = 1e-10  # two statistics closer than this share are the same number
 WEBB = np.sqrt(np.array([1.5, 1.0, 0.5, 0.5, 1.0, 1.5])) * np.array([-1, -1, -1, 1, 1, 1])
 RADEMACHER = np.array([-1.0, 1.0])
+LAWS = {"rademacher": RADEMACHER, "webb": WEBB}
 
 
 class _Draws(NamedTuple):
@@ -59,6 +61,11 @@ def wild_bootstrap(
         `p_value`, `statistic` (by CR1 with G/(G−1)), `conf_low, conf_high` (of the convex hull of what is not rejected), `draws`,
         `enumerated`, `reason` (why the interval is NaN; empty otherwise).
 
+    Raises
+    ------
+    DesignError
+        For another law, or without draws.
+
     Notes
     -----
     Cameron, Gelbach and Miller (2008); computed from sums by cluster as in Roodman, MacKinnon, Nielsen and Webb (2019, section
@@ -78,8 +85,10 @@ def wild_bootstrap(
     >>> found["draws"], found["p_value"], round(found["statistic"], 3)
     (256, 0.0078125, 9.354)
     """
+    if law not in LAWS or draws < 1:
+        raise DesignError(f"the bootstrap takes at least one draw of {' or '.join(LAWS)}; found {draws} of '{law}'")
     groups = len(fit.starts)
-    values = RADEMACHER if law == "rademacher" else WEBB
+    values = LAWS[law]
     enumerated = groups * np.log(len(values)) <= np.log(draws) + TIE
     count = len(values) ** groups if enumerated else draws
     drawn = _drawn(fit, values, count, enumerated, seed)
@@ -120,13 +129,13 @@ def _drawn(fit: Fit, values: np.ndarray, count: int, enumerated: bool, seed: int
     """The draws, a block at a time.
 
     With s_g the clusters' sums of w z u, t_g those of w x u and b_g those of w z x, a draw v has numerator Σ v s, T = Σ v t, and
-    cluster sums v_g s_g − b_g′M T. Residuals under the null are u − δ z / Σ w z², so all of them are linear in δ.
+    cluster sums v_g s_g − b_g′T, the columns of x being orthonormal. Residuals under the null are u − δ z / Σ w z², so all of them are linear in δ.
     """
     groups = len(fit.starts)
     wz = fit.w * fit.z
     moved = -fit.z / (wz @ fit.z)
     s = np.column_stack([_sums(fit, wz * fit.residual), _sums(fit, wz * moved)])
-    b = _sums(fit, fit.x * wz[:, None]) @ fit.bread
+    b = _sums(fit, fit.x * wz[:, None])
     t = [_sums(fit, fit.x * (fit.w * u)[:, None]) for u in (fit.residual, moved)]
     linear = np.hstack([s, *t, s[:, :1] * b, s[:, 1:] * b])
     squares = np.column_stack([s[:, 0] ** 2, 2 * s[:, 0] * s[:, 1], s[:, 1] ** 2])

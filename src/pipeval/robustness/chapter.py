@@ -5,29 +5,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Executor
 
-import numpy as np
 import pandas as pd
 
+from ..data.load import Tables
 from ..data.panel import Panel
 from ..did.attrition import response_weights, weighted_effect
 from ..did.bacon import bacon
 from ..did.bounds import lee_table
 from ..did.effects import Effects
-from ..did.estimate import at_reference, prepared
+from ..did.estimate import prepared
 from ..did.few_clusters import few_clusters_table
 from ..did.honest import honest_table
 from ..did.path import path_to
 from ..did.pretrend_power import detrended, pretrend_power
-from ..errors import DesignError, EstimationError, collected
+from ..errors import DataError, DesignError, EstimationError, collected
 from ..matching.matched import MatchedSample
 from ..matching.panel import GROWTH
 from ..study.specs import Outcome, Study
-from .outliers import leave_one_out
+from .contamination import contamination_rows
+from .curve import curve_summary, specification_curve
+from .findings import sensitivity_checks
+from .outliers import leave_one_out, outlier_rows
+from .placebos import base_rows, placebo_rows
+from .several import dose_table, spillover_table, subgroup_table
 
-REFUSED = (DesignError, EstimationError)
+REFUSED = (DataError, DesignError, EstimationError)
 LEFT_OUT = ("business_cluster", "branch", "municipality", "firm_id")
 
 
@@ -50,8 +55,8 @@ def each(outcomes: Iterable[Outcome], run: Callable[[Outcome], pd.DataFrame]) ->
 def honest_years(cells: Effects, study: Study, outcome: Outcome) -> pd.DataFrame:
     """One row a kind of departure from parallel trends and bound: the interval of the effect in the reference year.
 
-    `relative_magnitude`: bounds of `sensitivity.relative_magnitudes`; `smoothness`: `sensitivity.smoothness`, as shares of the relevant
-    effect a year. Columns as `honest_table`; `share` is the smoothness bound as that share.
+    `relative_magnitude`: bounds of `sensitivity.relative_magnitudes`; `smoothness`: `sensitivity.smoothness`, shares of the
+    relevant effect a year. Columns as `honest_table`; `share` is the smoothness bound as that share.
     """
     if outcome.scale == "poisson":
         raise DesignError("honest sets are for effects that are differences; a Poisson outcome has ratios of totals")
@@ -86,7 +91,7 @@ def trend_table(cells: Effects, study: Study, outcome: Outcome) -> pd.DataFrame:
 
 
 def cluster_table(panel: Panel, sample: MatchedSample, study: Study, outcome: Outcome) -> pd.DataFrame:
-    """The headline judged by business clusters, every way that few clusters allow (`few_clusters_table`), and by permuting firms."""
+    """The headline judged by business clusters, in every way that few clusters allow (`few_clusters_table`)."""
     if outcome.scale == "poisson":
         raise DesignError("a Poisson effect is not linear in outcomes: its business-cluster row is in the robustness grid")
     firms, spec = prepared(panel, sample, study, outcome)
@@ -99,9 +104,9 @@ def cluster_table(panel: Panel, sample: MatchedSample, study: Study, outcome: Ou
 
 
 def attrition_table(panel: Panel, sample: MatchedSample, study: Study, outcome: Outcome) -> pd.DataFrame:
-    """What loss of firms could have done: a row the headline, one weighted for non-response, two of Lee's bounds.
+    """What loss of firms could have done: a row weighted for non-response, and Lee's bounds, plain and by a column of the match.
 
-    Columns `row, estimate, std_error, low, high` (bounds; for the first two rows the interval's ends), `conf_low, conf_high`.
+    Columns `row, estimate, std_error, lower, upper` (bounds), `conf_low, conf_high`, `share_trimmed`.
     """
     if outcome.scale == "poisson":
         raise DesignError("closed firms count as zero in a Poisson outcome where it says exits: zero")
@@ -115,7 +120,7 @@ def attrition_table(panel: Panel, sample: MatchedSample, study: Study, outcome: 
     names = {"plain": "lee", "tightened": "lee_tightened"}
     for r in bounds.to_dict("records"):
         rows.append(
-            {"row": names[r.pop("cells")]} | {k: r.get(k) for k in ("lower", "upper", "conf_low", "conf_high", "trimmed_share")}
+            {"row": names[r["bounds"]]} | {k: r[k] for k in ("lower", "upper", "conf_low", "conf_high", "share_trimmed")}
         )
     return pd.DataFrame(rows)
 
@@ -142,10 +147,39 @@ def bacon_table(panel: Panel, study: Study, outcome: Outcome) -> pd.DataFrame:
     return bacon(panel.keep(whole, stage="bacon", reason="not_every_year"), outcome.id)
 
 
-def reference_interval(cells: Effects | None, year: int) -> Sequence[float]:
-    """Estimate, standard error and interval of the headline in `year`; NaN where there is none."""
-    names = ("estimate", "std_error", "conf_low", "conf_high", "df", "p_value")
-    if cells is None:
-        return [np.nan] * len(names)
-    row = at_reference(cells, year)
-    return [float(row[n]) for n in names]
+def sensitivity_tables(
+    everyone: Panel,
+    panel: Panel,
+    sample: MatchedSample,
+    study: Study,
+    cells: Mapping[str, Effects | None],
+    tables: Tables,
+    executor: Executor | None = None,
+) -> dict[str, pd.DataFrame]:
+    """Every table of the chapter, for the outcomes of `cells`: name → table, `outcome` in front of each.
+
+    `curve` and `curve_summary`, `honest`, `trend_power`, `few_clusters`, `attrition_bounds`, `placebos`, `base_years`, `left_out`,
+    `outliers`, `contamination`, `subgroups`, `dose`, `spillover`, `bacon`, and `sensitivity`, a row a check.
+    """
+    outcomes = [study.outcome(k) for k, found in cells.items() if found is not None]
+    linear = [o for o in outcomes if o.scale != "poisson"]
+    firms = (panel, sample, study)
+    curves = {o.id: specification_curve(*firms, o, executor=executor) for o in linear}
+    found = {
+        "curve": each(linear, lambda o: curves[o.id]),
+        "curve_summary": curve_summary(curves),
+        "honest": each(linear, lambda o: honest_years(cells[o.id], study, o)),
+        "trend_power": each(linear, lambda o: trend_table(cells[o.id], study, o)),
+        "few_clusters": each(linear, lambda o: cluster_table(*firms, o)),
+        "attrition_bounds": each(linear, lambda o: attrition_table(*firms, o)),
+        "placebos": each(linear, lambda o: placebo_rows(*firms, o, executor=executor)),
+        "base_years": each(linear, lambda o: base_rows(*firms, o)),
+        "left_out": each(outcomes, lambda o: left_out_table(*firms, o, executor)),
+        "outliers": each(linear, lambda o: outlier_rows(*firms, o)),
+        "contamination": each(outcomes, lambda o: contamination_rows(panel, everyone, sample, study, o)),
+        "subgroups": each(linear, lambda o: subgroup_table(*firms, o)),
+        "dose": each(linear, lambda o: dose_table(*firms, o, tables)),
+        "spillover": each(linear, lambda o: spillover_table(everyone, *firms, o)),
+        "bacon": each(linear, lambda o: bacon_table(panel, study, o)),
+    }
+    return found | {"sensitivity": sensitivity_checks(study, cells, found)}

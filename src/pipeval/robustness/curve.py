@@ -20,7 +20,7 @@ from .. import __version__
 from ..data.panel import Panel
 from ..data.winsorise import winsorised
 from ..did.designs import default_designs
-from ..did.estimate import by_period, estimate
+from ..did.estimate import by_period, compared, estimate
 from ..errors import DesignError, EstimationError, collected
 from ..matching.matched import MatchedSample
 from ..matching.panel import match_controls
@@ -29,7 +29,7 @@ from ..study.specs import DidSpec, Outcome, Study
 WHOLE = ("common_support", "pool")
 MATCHES = ("own", "full", "ebal")
 METHODS = ("reg", "dr", "dr_improved", "ipw", "imputation")
-OUTLIERS = {"kept": 0.0, "winsorised_1": 0.01, "winsorised_5": 0.05}
+OUTLIERS = {"kept": 0.0, "winsorised": 0.01}
 FOUND = ("estimate", "std_error", "p_value", "conf_low", "conf_high", "n_treated", "n_control", "gap_p")
 SAME_FIRMS = 0.10
 """A row that describes a share more or fewer treated firms than the headline asks another question."""
@@ -75,9 +75,9 @@ def specification_curve(
     Returns
     -------
     DataFrame
-        The fields of `Choice`; `estimate, std_error, p_value, conf_low, conf_high, n_treated, n_control`; `gap_p`, the p-value of the
-        difference from the headline, firm by firm; `question` (`same`, or `other` where a row describes other firms or another
-        effect: ancova, firms seen every year, 5 % drawn in, 10 % more or fewer treated firms); `headline`; `note` (why a row has no
+        The fields of `Choice`; `estimate, std_error, p_value, conf_low, conf_high, n_treated, n_control`; `gap_p`, the p-value of
+        the difference from the headline, firm by firm; `question` (`same`, or `other` where a row describes other firms or another
+        effect: ancova, firms seen every year, 10 % more or fewer treated firms); `headline`; `note` (why a row has no
         estimate, or `repeats` an earlier row to the last digit); `row_key`. Sorted by estimate. Empty for a Poisson outcome.
 
     Notes
@@ -99,7 +99,7 @@ def specification_curve(
             together.setdefault((c.sample, c.prices, c.outliers), []).append(c)
     first = every[0]
     with collected():
-        main = _estimated(panel, study, outcome, first, {"own": sample})
+        main = _estimated(panel, study, outcome, first, _Made({"own": sample}, {}))
     jobs = [(panel, sample, study, outcome, levels[group[1]], mine, main) for group, mine in together.items()]
     done = {c: row for part in (map if executor is None else executor.map)(_part, jobs) for c, row in part}
     done |= {c: {k: old[keys[c]][k] for k in (*FOUND, "note")} for c in every if keys[c] in old}
@@ -111,7 +111,7 @@ def _finished(table: pd.DataFrame) -> pd.DataFrame:
     """The rows with their question, repeated ones named, in the order of their estimates."""
     main = table[table["headline"]].iloc[0]
     apart = (table["n_treated"] / main["n_treated"] - 1).abs() > SAME_FIRMS
-    other = (table["lag"] != main["lag"]) | (table["sample"] == "balanced") | (table["outliers"] == "winsorised_5") | apart
+    other = (table["lag"] != main["lag"]) | (table["sample"] == "balanced") | apart
     numbers = table[["estimate", "std_error"]].round(10)
     repeated = numbers.duplicated() & numbers["estimate"].notna() & ~table["headline"]
     table = table.assign(question=np.where(other & ~table["headline"], "other", "same"))
@@ -176,14 +176,14 @@ def _short(study: Study) -> tuple[str, ...]:
 def _part(job: tuple) -> list[tuple[Choice, dict]]:
     """The rows of one sample, deflator and treatment of outliers."""
     panel, sample, study, outcome, values, mine, main = job
-    rows, matches = [], {"own": sample} if mine[0].sample == "all" else {}
+    rows, made = [], _Made({"own": sample} if mine[0].sample == "all" else {}, {})
     with collected():
         firms, nobody = _firms(panel, outcome, values, mine[0])
         for choice in mine:
             found, note = {}, nobody
             if not nobody:
                 try:
-                    row, influence = _estimated(firms, study, outcome, choice, matches)
+                    row, influence = _estimated(firms, study, outcome, choice, made)
                     found = row | {"gap_p": _gap(row, influence, main)}
                 except (DesignError, EstimationError) as error:
                     note = str(error)
@@ -217,15 +217,28 @@ def _firms(panel: Panel, outcome: Outcome, values: pd.Series | None, choice: Cho
     return firms.keep(inside.index[inside], stage="robustness", reason=choice.sample), ""
 
 
-def _estimated(firms: Panel, study: Study, outcome: Outcome, choice: Choice, matches: dict[str, MatchedSample]):
-    """One estimate, its row and its influence by firm; `matches` keeps what has been matched among these firms."""
+class _Made(NamedTuple):
+    """What has been made once for the rows of one sample: matches by design, and the firms of the common support."""
+
+    matches: dict[str, MatchedSample]
+    support: dict[str, Panel]
+
+
+def _estimated(firms: Panel, study: Study, outcome: Outcome, choice: Choice, made: _Made) -> tuple[dict, pd.Series]:
+    """One estimate: its row and its influence by firm."""
     name = "own" if choice.design in WHOLE else choice.design
-    if name not in matches:
-        matches[name] = match_controls(firms, study, default_designs(study)[name])
-    design = choice.design if choice.design in WHOLE else "matched_adjusted" if choice.adjusted == "score" else "matched"
+    if name not in made.matches:
+        made.matches[name] = match_controls(firms, study, default_designs(study)[name])
+    sample, design = made.matches[name], "pool"
+    if choice.design == "common_support":
+        if choice.design not in made.support:
+            made.support[choice.design] = compared(firms, sample, study)
+        firms = made.support[choice.design]
+    elif choice.design in MATCHES:
+        design = "matched_adjusted" if choice.adjusted == "score" else "matched"
     year = study.treatment.reference_year
     plain = outcome.model_copy(update={"lag": None})
-    effects = by_period(estimate(firms, matches[name], study, plain, design=design, spec=_spec(study, choice), year=year))
+    effects = by_period(estimate(firms, sample, study, plain, design=design, spec=_spec(study, choice), year=year))
     column = np.flatnonzero(effects.table["period"] == year)
     if len(column) == 0:
         raise DesignError(f"no effect in the reference year {year}: no cohort is observed then and in its base")

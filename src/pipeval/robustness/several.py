@@ -16,11 +16,11 @@ from ..did.effects import Effects, joined
 from ..did.estimate import at_reference, by_period, prepared
 from ..did.multiple import holm, romano_wolf, sharpened_q, summary_index
 from ..did.subgroups import difference_table, equality_test, spillover_effects, subgroup_effects
-from ..errors import DesignError, EstimationError, collected
+from ..errors import DataError, DesignError, EstimationError, collected
 from ..matching.matched import MatchedSample
 from ..study.specs import Outcome, Study
 
-REFUSED = (DesignError, EstimationError)
+REFUSED = (DataError, DesignError, EstimationError)
 TIDY = ["estimate", "std_error", "df", "p_value", "conf_low", "conf_high", "n_treated", "n_control"]
 INDEX = "summary_index"
 
@@ -28,8 +28,8 @@ INDEX = "summary_index"
 def multiplicity_table(panel: Panel, sample: MatchedSample, study: Study, cells: dict[str, Effects | None]) -> pd.DataFrame:
     """One row an outcome of `cells` and one for their summary index: p-values on their own and among the others.
 
-    Columns `outcome, estimate, std_error, p_value, p_holm, p_romano_wolf` (family-wise), `q_sharpened` (false discoveries). The index
-    (Anderson 2008) is in standard deviations of the comparison firms, one test for all outcomes: it stands outside the family.
+    Columns `outcome, estimate, std_error, p_value, p_holm, p_romano_wolf` (family-wise), `q_sharpened` (false discoveries). The
+    index (Anderson 2008) is in standard deviations of the comparison firms, one test of all: outside the family.
     """
     year = study.treatment.reference_year
     rows = {}
@@ -53,8 +53,12 @@ def multiplicity_table(panel: Panel, sample: MatchedSample, study: Study, cells:
 
 
 def _index_row(panel: Panel, sample: MatchedSample, study: Study, keys: Sequence[str]) -> pd.DataFrame:
-    """The effect on the summary index of the outcomes that are differences, among the firms of the headline."""
-    linear = [study.outcome(k) for k in keys if study.outcome(k).scale != "poisson" and not study.outcome(k).among]
+    """The effect on the summary index of the outcomes that are differences, among the firms of the headline.
+
+    A price index is 1 in the base year for every firm: what does not vary there has no standard deviation to be measured in.
+    """
+    base = panel.outcomes.xs(study.baseline.year, level="period")
+    linear = [o for o in map(study.outcome, keys) if o.scale != "poisson" and not o.among and base[o.id].nunique() > 1]
     if len(linear) < 2:
         return pd.DataFrame()
     signs = {o.id: 1 if o.direction == "increase" else -1 for o in linear}
