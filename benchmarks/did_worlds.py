@@ -36,7 +36,7 @@ class World:
     @property
     def treated(self) -> np.ndarray:
         """Array of bool (firms, years): from entry on."""
-        return YEARS >= self.cohort[:, None]
+        return self.cohort[:, None] <= YEARS
 
     def outcome(self) -> np.ndarray:
         """What is observed, NaN where it is not."""
@@ -120,9 +120,9 @@ def on_level(rng: np.random.Generator, n: int = 300) -> World:
 
 
 def amounts(rng: np.random.Generator, n: int = 400) -> World:
-    """Amounts with zeros (one in four): growth rates are parallel given `z`; `effect` is the effect's amount, extra its log by firm.
+    """Amounts with zeros (one in four): growth rates are parallel given `z`; `effect` is an amount, `extra["log_effect"]` its log.
 
-    `expected` is the untreated amount that a firm may expect, given its own level.
+    `extra["expected"]` is the untreated amount that a firm may expect, given its own level.
     """
     z = (rng.random(n) < 0.4).astype(float)
     cohort = entered(rng, 0.4 * z, *STAGGERED)
@@ -184,8 +184,8 @@ def silent(rng: np.random.Generator, n: int = 400) -> World:
 def strata(rng: np.random.Generator, edge: bool, n: int = 400) -> World:
     """The programme makes some firms answer in 2006 that otherwise would not. `extra["always"]`: those that answer either way.
 
-    At the `edge` those are the firms that do best, so that the truth is Lee's lower bound; else they are like the others, so that it lies
-    between the bounds. One firm in ten never answers.
+    At the `edge` those it makes answer are the firms that do best, so that the truth is Lee's lower bound; else they are like the
+    others, so that it lies between the bounds. One firm in ten never answers.
     """
     z = (rng.random(n) < 0.4).astype(float)
     cohort = entered(rng, np.zeros(n), *STAGGERED)
@@ -205,7 +205,9 @@ def strata(rng: np.random.Generator, edge: bool, n: int = 400) -> World:
 def violated(rng: np.random.Generator, path: dict[int, float], groups: int = 0, n: int = 360) -> World:
     """Parallel trends fail: `path` is the treated's own deviation by years since entry. With `groups`, treated come in clusters."""
     world = business_clusters(rng, groups, 0.1) if groups else plain(rng, n)
-    own = np.vectorize(lambda k: path.get(k, 0.0), otypes=[float])(np.where(np.isfinite(since(world.cohort)), since(world.cohort), 99))
+    own = np.vectorize(lambda k: path.get(k, 0.0), otypes=[float])(
+        np.where(np.isfinite(since(world.cohort)), since(world.cohort), 99)
+    )
     return World(world.cohort, world.firms, world.untreated + own, world.effect, world.seen)
 
 
@@ -256,12 +258,18 @@ def shares(rng: np.random.Generator, n: int = 360) -> World:
 
 
 def alike(rng: np.random.Generator, n: int = 300) -> World:
-    """One entry in 2003, one effect for all, symmetric errors with heavy tails: mean, winsorised mean, location and median agree."""
+    """One entry in 2003, one effect for all, symmetric heavy tails: mean, winsorised mean, location, median agree."""
     x = rng.standard_normal(n)
     cohort = entered(rng, 0.5 * x, (2003,), (0.35, 0.65))
     untreated = 0.5 * rng.standard_normal((n, 1)) + COMMON + 0.03 * x[:, None] * (YEARS - FIRST)
     untreated = untreated + 0.2 * rng.standard_t(4, (n, len(YEARS)))
-    return World(cohort, {"x": x, "branch": np.resize(["a", "b"], n)}, untreated, np.full(untreated.shape, 0.2), np.ones(untreated.shape, bool))
+    return World(
+        cohort,
+        {"x": x, "branch": np.resize(["a", "b"], n)},
+        untreated,
+        np.full(untreated.shape, 0.2),
+        np.ones(untreated.shape, bool),
+    )
 
 
 def leaking(rng: np.random.Generator, n: int = 360) -> World:

@@ -324,10 +324,10 @@ def test_detectable_slope_has_the_power_it_claims():
     test = pretrend_test(att_gt(made(), "y", DidSpec(comparison="never_treated")))
     effects = att_gt(made(), "y", DidSpec(comparison="never_treated"))
     rows = np.flatnonzero(effects.table["phase"] == "pre")
-    variance = effects.influence[:, rows].T @ effects.influence[:, rows]
-    groups = test["df2"] + 1
+    groups = effects.table["n_clusters"].to_numpy()[rows]
+    scaled = effects.influence[:, rows] * np.sqrt(groups / (groups - 1))
     mean = test["detectable"] * effects.table["span"].to_numpy()[rows]
-    nc = mean @ np.linalg.solve(variance * groups / (groups - 1), mean)
+    nc = mean @ np.linalg.solve(scaled.T @ scaled, mean)
     critical = stats.f.isf(0.05, test["df1"], test["df2"])
     assert stats.ncf.sf(critical, test["df1"], test["df2"], nc) == pytest.approx(0.8, abs=1e-6)
 

@@ -40,7 +40,7 @@ class Measures:
 
     Columns: `sales, domestic_sales, exports_direct, exports_indirect, exports, value_added, inputs, payroll, joint_sales` (thousand
     the currency), `price` (Fisher index of unit values, base year = 1), `exports_usd` (US$, current), `jobs` (persons or full-time
-    equivalents), `recall_flag` (1 where figures were given from memory), `alive` (1/0), `exp_status` (none, indirect,
+    equivalents), `workers_unpaid`, `recall_flag` (1 where figures were given from memory), `alive` (1/0), `exp_status` (none, indirect,
     direct), `status` (alive, exited, no_answer), and the numbers the study added. `unit` says what money is in.
     """
 
@@ -87,6 +87,7 @@ def _nominal(rows: pd.DataFrame, study: Study) -> tuple[pd.DataFrame, tuple[Note
     stock = table.pop("inventory_change")
     table["value_added"] = table["sales"] - table["inputs"] + (0 if stock.isna().all() else stock)
     table["jobs"] = _jobs(rows, study).where(answered)
+    table["workers_unpaid"] = rows["workers_unpaid"].where(answered)
     table["recall_flag"] = rows["recall_flag"].where(answered)
     for name in study.data.extra.get("survey", {}):
         table[name] = rows[name].where(answered)

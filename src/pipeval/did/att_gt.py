@@ -13,8 +13,16 @@ from ..data.panel import Panel
 from ..errors import DesignError, EstimationError, Note, some, warn
 from ..matching.matched import MatchedSample
 from ..study.specs import DidSpec
-from .cells import Cell, cluster_labels, cohort_weights, comparison_firms, plan, sampling_weights, seen_always
-from .covariates import Covariates, cell_columns, covariates_by_cell, explain, missing_covariates
+from .cells import Cell, cluster_labels, cohort_weights, comparison_firms, plan, sampling_weights, seen_always, weightless
+from .covariates import (
+    Covariates,
+    cell_columns,
+    covariates_by_cell,
+    explain,
+    missing_covariates,
+    outside_support,
+    without_covariate,
+)  # fmt: skip
 from .effects import Effects, effects_from
 from .kernel import CellError, fitted_score, two_by_two
 from .matched import adjustment, broken_sets, joined_clusters, refuse_unfit, within_window
@@ -70,7 +78,8 @@ def att_gt(
     -----
     Callaway and Sant'Anna (2021), equations 2.4–2.9. A comparison firm has cohort > max(t, b) + anticipation: untreated
     at both ends. Firms observed at both ends of a cell enter it; with `sampling: balanced` those observed in every
-    period, with `cross_sections` those observed at either end, each counted once in `n_treated` and `weight_treated`.
+    period, with `cross_sections` those observed at either end, each counted once in `n_treated` and `weight_treated`; with `lag:
+    ancova` those observed in the cell's period and at least once before entry.
     Identified when, without the programme, treated and comparison firms alike in the covariates would have changed
     alike; with `lag: ancova` (McKenzie 2012), when those alike in the covariates and the mean before entry would have had
     the same level.
@@ -87,10 +96,9 @@ def att_gt(
     {'cohort': 2, 'period': 2, 'estimate': 2.5, 'n_treated': 2, 'n_control': 3}
     """
     sample = weights if isinstance(weights, MatchedSample) else None
-    weights = sampling_weights(panel.firms, spec, weights)
     if spec.sampling == "balanced":
         kept, note = seen_always(panel, outcome)
-        effects = att_gt(kept, outcome, spec.changed({"sampling": "both_ends", "weights": None}), weights, clusters, periods)
+        effects = att_gt(kept, outcome, spec.changed({"sampling": "both_ends"}), weights, clusters, periods)
         return replace(effects, notes=note + effects.notes)
     if spec.method == "imputation":
         if sample is not None:
@@ -101,17 +109,17 @@ def att_gt(
         from .imputation import imputation_cells
 
         return _of_periods(imputation_cells(panel, outcome, spec, weights, clusters), periods)
+    notes, weights = weightless(panel.firms, spec, weights), sampling_weights(panel.firms, spec, weights)
     wide = panel.wide(outcome).dropna(axis=1, how="all")
     if wide.shape[1] == 0:
         raise DesignError(f"outcome '{outcome}' has no value in any period")
     cohort = panel.firms["cohort"].to_numpy(float)
     fixed, covariates_of = covariates_by_cell(panel, spec, wide)
-    notes = missing_covariates(fixed, wide.to_numpy(), wide.index)
+    notes += missing_covariates(fixed, wide.to_numpy(), wide.index)
     cells, plan_notes = plan(cohort, wide.columns.to_numpy(), spec)
     cells = [c for c in cells if periods is None or c.period in periods]
     if sample is not None:
-        lagged = () if spec.lag == "difference" else (outcome,)  # the mean before entry is a covariate like others
-        refuse_unfit(sample, spec.changed({"covariates": spec.covariates + lagged}))
+        refuse_unfit(sample, spec)
         cells, window_notes = within_window(cells, sample)
         plan_notes += window_notes
         clusters = sample_clusters(sample, panel.firms, spec) if clusters is None else clusters
@@ -284,14 +292,5 @@ def _remarks(run: list, done: list[_Fit], firm_id: pd.Index) -> list[Note]:
         lost = [str(r[0]) for r in run if r[1] == why]
         if lost:
             notes.append(Note(why, "left out, " + text + ": {cells}", {"cells": some(lost, "cell")}))
-    gone = firm_id[np.unique(np.concatenate([r.gone for r in done]))] if done else []
-    if len(gone):
-        notes.append(Note("missing_covariate", "left out for a missing covariate: {firms}", {"firms": some(gone)}))
-    outside = sorted({name for r in done for name in r.outside})
-    if outside:
-        most = max(sum(r.outside.values()) for r in done)
-        notes.append(Note(
-            "outside_support", "comparison firms with a level of {names} no treated firm has are left out: up to {n} in a cell",
-            {"names": ", ".join(outside), "n": most},
-        ))  # fmt: skip
-    return notes
+    gone = firm_id[np.unique(np.concatenate([r.gone for r in done]))] if done else firm_id[:0]
+    return notes + without_covariate(gone) + outside_support([r.outside for r in done])

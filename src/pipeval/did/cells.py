@@ -145,6 +145,15 @@ def sampling_weights(
     return firms[spec.weights].dropna()
 
 
+def weightless(firms: pd.DataFrame, spec: DidSpec, weights: pd.Series | MatchedSample | None) -> tuple[Note, ...]:
+    """A note naming the firms that leave because the column that `spec.weights` names is missing for them."""
+    if spec.weights is None or weights is not None or spec.weights not in firms.columns or firms[spec.weights].notna().all():
+        return ()
+    gone = firms.index[firms[spec.weights].isna()]
+    text = "left out, without a value of the weight {column}: {firms}"
+    return (warn(Note("missing_weight", text, {"column": spec.weights, "firms": some(gone)})),)
+
+
 def seen_always(panel: Panel, outcome: str) -> tuple[Panel, tuple[Note, ...]]:
     """The firms with the outcome in every period in which any firm has it, and a note naming the others."""
     wide = panel.wide(outcome).dropna(axis=1, how="all")

@@ -14,7 +14,7 @@ from ..data.panel import Panel
 from ..errors import DataError, DesignError, EstimationError, Note, some, warn
 from ..study.specs import DidSpec
 from .cells import Cell
-from .kernel import CellError
+from .kernel import SINGULAR, CellError
 
 LAG = "mean before entry"
 
@@ -79,12 +79,13 @@ def covariates_by_cell(panel: Panel, spec: DidSpec, level: pd.DataFrame) -> tupl
     """The covariates that never change, and what each cell adds: their value in its base period, the outcome's mean before entry.
 
     A name that is a column of the outcomes and not of the firms is read in the cell's base period. With `lag: ancova` the mean
-    of `level` (the outcome, one row a firm, one column a period) over the periods up to g − 1 − anticipation joins them;
-    a firm needs one of these periods.
+    of `level` (the outcome, one row a firm, one column a period) over the periods up to g − 1 − anticipation joins them, see
+    `mean_before`; a firm needs one of these periods.
     """
     moving = [n for n in spec.covariates if n not in panel.firms.columns and n in panel.outcomes.columns]
     fixed = covariates(panel.firms, [n for n in spec.covariates if n not in moving])
     wide = {name: panel.wide(name) for name in moving}
+    untreated = level.columns.to_numpy() < panel.firms["cohort"].to_numpy(float)[:, None] - spec.anticipation
 
     @cache
     def at(base_period: int, before: float | None) -> Covariates:
@@ -101,7 +102,7 @@ def covariates_by_cell(panel: Panel, spec: DidSpec, level: pd.DataFrame) -> tupl
             raise EstimationError(f"base period {base_period}: {error}") from None
         if before is None:
             return found
-        lag = level.loc[:, level.columns <= before].mean(axis=1)
+        lag = mean_before(level.where(untreated).loc[:, level.columns <= before])
         return _joined(found, Covariates(_standardised(lag, LAG)[:, None], (LAG,), (), lag.isna().to_numpy()))
 
     def of(cell: Cell) -> Covariates:
@@ -110,6 +111,30 @@ def covariates_by_cell(panel: Panel, spec: DidSpec, level: pd.DataFrame) -> tupl
         return at(cell.base_period, cell.cohort - 1 - spec.anticipation if spec.lag == "ancova" else None)
 
     return fixed, of
+
+
+def mean_before(level: pd.DataFrame) -> pd.Series:
+    """Each firm's mean level over the years in which it is seen, as if it had been seen in all: NaN where it never is.
+
+    A firm that misses a year would stand higher or lower by what that year did to everybody, so years are taken out first: the
+    firm effects of level_it = α_i + λ_t + ε_it by least squares, which a comparison of raw years would confuse with who is seen
+    in them. Where every firm is seen in every year this is the mean less a constant. The years' effects count as known. Years that
+    share no firm have no common level and are compared as they stand.
+
+    Examples
+    --------
+    >>> level = pd.DataFrame({1: [1.0, 2.0, np.nan], 2: [11.0, 12.0, 12.0]}, index=list("abc"))
+    >>> (mean_before(level) - 6).round(9).tolist()
+    [-5.0, -4.0, -4.0]
+    """
+    y, seen = level.to_numpy(float), level.notna().to_numpy()
+    count = np.maximum(seen.sum(axis=1, keepdims=True), 1)
+    y = np.where(seen, y, 0.0)
+    about = seen * (y - y.sum(axis=1, keepdims=True) / count)
+    moments = np.diag(seen.sum(axis=0)) - (seen / count).T @ seen
+    years = np.linalg.pinv(moments, rcond=SINGULAR, hermitian=True) @ about.sum(axis=0)
+    effect = (seen * (y - years)).sum(axis=1) / count[:, 0]
+    return pd.Series(np.where(seen.any(axis=1), effect, np.nan), level.index)
 
 
 def _joined(one: Covariates, other: Covariates) -> Covariates:
@@ -135,9 +160,23 @@ def _standardised(column: pd.Series, name: str) -> np.ndarray:
 def missing_covariates(cov: Covariates, y: np.ndarray, firm_id: pd.Index) -> tuple[Note, ...]:
     """A note naming the firms with outcomes that leave because a covariate is missing."""
     gone = cov.missing & ~np.isnan(y).all(axis=1)
-    if not gone.any():
-        return ()
-    return (warn(Note("missing_covariate", "left out for a missing covariate: {firms}", {"firms": some(firm_id[gone])})),)
+    return tuple(warn(note) for note in without_covariate(firm_id[gone]))
+
+
+def without_covariate(firm_id: pd.Index) -> list[Note]:
+    """A note naming these firms as left out for want of a covariate; none without firms."""
+    text = "left out for a missing covariate: {firms}"
+    return [Note("missing_covariate", text, {"firms": some(firm_id)})] if len(firm_id) else []
+
+
+def outside_support(counts: Sequence[dict[str, int]]) -> list[Note]:
+    """A note on the comparison firms that `cell_columns` left out, cell by cell; none without any."""
+    names = sorted({name for count in counts for name in count})
+    if not names:
+        return []
+    text = "comparison firms with a level of {names} no treated firm has are left out: up to {n} in a cell"
+    most = max(sum(count.values()) for count in counts)
+    return [Note("outside_support", text, {"names": ", ".join(names), "n": most})]
 
 
 def cell_columns(cov: Covariates, rows: np.ndarray, d: np.ndarray) -> tuple[np.ndarray, np.ndarray, list[str], dict[str, int]]:

@@ -38,8 +38,8 @@ def dose_trend(
     Returns
     -------
     Series
-        The tidy columns of the slope (`estimate` per unit of score; t with the degrees of freedom of `joint_covariance`); `p_not_linear` (that the
-        groups lie on a line; NaN with two), `p_monotone` (of "some step does not go in `direction`": the largest one-sided p of
+        The tidy columns of the slope (`estimate` per unit of score; degrees of freedom by `joint_covariance`); `p_not_linear` (that
+        the groups lie on a line; NaN with two), `p_monotone` (of "some step does not go in `direction`": the largest one-sided p of
         the steps, an intersection–union test, so small only when every step is established), `n_rows, reason`.
 
     Notes

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pandas as pd
 
-from ..errors import Note, warn
+from ..errors import DesignError, Note, some, warn
 from .inference import (
     cluster_codes,
     count_clusters,
@@ -176,7 +176,13 @@ def joined(parts: Mapping[Hashable, Effects], key: str) -> Effects:
     """The rows of several effects in one table, the name of each part in the column `key`, over the firms of all of them.
 
     A firm that is not in a part has no influence on its rows, so joint tests and bands across outcomes or groups hold together.
-    Clusters and level are those of the first part.
+    Clusters are those of all parts: a firm keeps the label that every part with this firm gives it.
+
+    Raises
+    ------
+    DesignError
+        Without a part, when levels differ, when one part is clustered one way and another two, or when two parts put a firm into
+        different clusters: their rows have no common uncertainty.
 
     Examples
     --------
@@ -189,7 +195,12 @@ def joined(parts: Mapping[Hashable, Effects], key: str) -> Effects:
     >>> joined({"once": att_gt(panel, "y"), "again": att_gt(panel, "y")}, "part").table["part"].tolist()
     ['once', 'once', 'again', 'again']
     """
+    if not parts:
+        raise DesignError("there is no part to join")
     first = next(iter(parts.values()))
+    levels = sorted({part.level for part in parts.values()})
+    if len(levels) > 1:
+        raise DesignError(f"parts are joined at one level; found {levels}. Use clustered(labels, level=...) before")
     firm_id = first.firm_id
     for part in parts.values():
         firm_id = firm_id.union(part.firm_id)
@@ -205,7 +216,37 @@ def joined(parts: Mapping[Hashable, Effects], key: str) -> Effects:
     tables = [part.table.assign(**{key: name})[[key, *part.table.columns]] for name, part in parts.items()]
     table = pd.concat(tables, ignore_index=True)
     notes = tuple({str(n): n for part in parts.values() for n in part.notes}.values())
-    return Effects(table, *arrays, firm_id, first.clusters, first.level, notes)
+    return Effects(table, *arrays, firm_id, _joined_labels(parts), first.level, notes)
+
+
+def _joined_labels(parts: Mapping[Hashable, Effects]) -> pd.Series | pd.DataFrame | None:
+    """Cluster labels by firm over the firms of all parts; None where every part has firms."""
+    given = [part.clusters for part in parts.values()]
+    if all(labels is None for labels in given):
+        return None
+    ways = {labels.shape[1] if isinstance(labels, pd.DataFrame) else 1 for labels in given}
+    if len(ways) > 1:
+        raise DesignError("parts are clustered one way or two, all alike; found both. Use clustered(labels) before")
+    joined_up = []
+    for way in range(ways.pop()):
+        found = pd.Series(dtype=object)
+        for name, part in parts.items():
+            labels = part.clusters.iloc[:, way] if isinstance(part.clusters, pd.DataFrame) else part.clusters
+            own = pd.Series(None, part.firm_id, dtype=object) if labels is None else labels.astype(object).reindex(part.firm_id)
+            own = own.where(own.notna(), None)
+            both = own.index.intersection(found.index)
+            apart = both[[a != b for a, b in zip(own[both], found[both], strict=True)]]
+            if len(apart):
+                raise DesignError(
+                    f"'{name}' puts {some(apart)} into another cluster than the parts before it: rows of different clusters have no "
+                    "common uncertainty. Use clustered(labels) with one set of labels before"
+                )
+            found = pd.concat([found, own[own.index.difference(found.index)]])
+        joined_up.append(found)
+    if len(joined_up) == 1:
+        return joined_up[0]
+    columns = next(labels.columns for labels in given)
+    return pd.concat(joined_up, axis=1, keys=columns)
 
 
 def _replaced(lost: np.ndarray) -> Note | None:

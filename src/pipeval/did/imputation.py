@@ -15,7 +15,7 @@ from ..data.panel import Panel
 from ..errors import DesignError, EstimationError, Note, some, warn
 from ..study.specs import DidSpec
 from .att_gt import missing_covariates
-from .cells import Cell, cluster_labels, cohort_weights, sampling_weights, seen_always
+from .cells import Cell, cluster_labels, cohort_weights, sampling_weights, seen_always, weightless
 from .covariates import covariates
 from .effects import Effects, effects_from
 from .untreated import Untreated, model_columns, untreated_model
@@ -197,7 +197,8 @@ def _total(model: Untreated, one: np.ndarray, other: np.ndarray) -> float:
 
 
 def _prepared(panel: Panel, outcome: str, spec: DidSpec, weights: pd.Series | None) -> _Setting:
-    panel, balanced = seen_always(panel, outcome) if spec.sampling == "balanced" else (panel, ())
+    panel, notes = seen_always(panel, outcome) if spec.sampling == "balanced" else (panel, ())
+    notes += weightless(panel.firms, spec, weights)
     weights = sampling_weights(panel.firms, spec, weights)
     wide = panel.wide(outcome).dropna(axis=1, how="all")
     if wide.shape[1] == 0:
@@ -218,7 +219,7 @@ def _prepared(panel: Panel, outcome: str, spec: DidSpec, weights: pd.Series | No
     cov = covariates(panel.firms, spec.covariates)
     w = next(iter(cohort_weights(weights, panel.firms).values()))
     y = wide.to_numpy(float)
-    notes = balanced + missing_covariates(cov, y, wide.index)
+    notes += missing_covariates(cov, y, wide.index)
     observed = ~np.isnan(y) & (~cov.missing & (w > 0))[:, None]
     seen = observed & (periods < cohort[:, None] - spec.anticipation)
     fitted = seen.sum(axis=1) > 1

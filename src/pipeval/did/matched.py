@@ -29,8 +29,11 @@ Adjust = Callable[..., np.ndarray]
 rows to the influence put right."""
 
 
-def refuse_unfit(sample: MatchedSample, spec: DidSpec) -> None:
+def refuse_unfit(sample: MatchedSample, spec: DidSpec, odds: bool | None = None) -> None:
     """Refuse what cannot be estimated on this sample.
+
+    `odds`: whether the estimator weights controls by odds of its own; by default what `spec` says: `dr`, `dr_improved` and `ipw` do
+    as soon as there is a covariate, the mean before entry (`lag: ancova`) counted as one.
 
     Raises
     ------
@@ -48,10 +51,13 @@ def refuse_unfit(sample: MatchedSample, spec: DidSpec) -> None:
             "the match took controls that enter later (match.window), which comparison: never_treated would throw out of their "
             "sets; use comparison: not_yet_treated, or leave out match.window"
         )
-    if spec.covariates and spec.method != "reg" and (sample.estimated or sample.spec.replace):
+    if odds is None:
+        odds = spec.method != "reg" and bool(spec.covariates or spec.lag == "ancova")
+    if odds and (sample.estimated or sample.spec.replace):
         raise DesignError(
-            f"did.method: {spec.method} would weight matched controls a second time, by odds of its own; with match.method: "
-            f"{sample.spec.method}{' and replace' if sample.spec.replace else ''} adjust by method: reg, or by no covariates"
+            "odds of its own would let the estimator weight matched controls a second time; with match.method: "
+            f"{sample.spec.method}{' and replace' if sample.spec.replace else ''} leave out did.covariates (and lag: ancova), or "
+            "adjust by did.method: reg, which a Poisson outcome does not have"
         )
 
 

@@ -93,7 +93,7 @@ def romano_wolf(
     Romano and Wolf (2005), step-down with the largest studentised statistic; p-values (1 + #)/(1 + draws) by Romano and Wolf
     (2016), equations 3.1–3.4. A draw multiplies the cluster sums of influence by random signs, the same for every row, and
     studentises anew: with T = Σ w_c s_c its error is the root of (Σ s_c² − T²/G)·G/(G − 1), so that few clusters give the
-    heavy tails of t(G − 1). With two-way clusters the statistics are drawn as normal, with the covariance of the rows.
+    heavy tails of t(G − 1). With two-way clusters the statistics are drawn as t, with the covariance of the rows and the fewest of their `df`.
 
     Examples
     --------
@@ -128,7 +128,8 @@ def romano_wolf(
             run = map if executor is None else executor.map
             exceeded = sum(run(count, *zip(*blocks, strict=True)))
         else:
-            t = _normal(covariance(influence, codes, member), draws, seed)
+            df = table["df"].to_numpy(float)[rows].min()
+            t = _correlated(covariance(influence, codes, member), df, draws, seed)
             exceeded = _reached(t, statistic[rows], one_sided is not None)
         adjusted[rows] = np.maximum.accumulate((1 + exceeded) / (1 + draws))
     return pd.Series(adjusted, index=table.index, name="p_romano_wolf")
@@ -155,11 +156,13 @@ def _reached(t: np.ndarray, statistic: np.ndarray, one_sided: bool) -> np.ndarra
     return (largest >= statistic).sum(axis=0)
 
 
-def _normal(variance: np.ndarray, draws: int, seed: int) -> np.ndarray:
-    """Normal statistics (draws, rows) correlated as `variance` says: no signs of one set of clusters repeat two ways."""
+def _correlated(variance: np.ndarray, df: float, draws: int, seed: int) -> np.ndarray:
+    """Statistics (draws, rows) that are t(df), correlated as `variance` says: no signs of one set of clusters repeat two ways."""
     values, vectors = np.linalg.eigh(variance)
     root = vectors * np.sqrt(np.maximum(values, 0.0)) / np.sqrt(np.diag(variance))[:, None]
-    return np.random.default_rng(seed).standard_normal((draws, len(values))) @ root.T
+    rng = np.random.default_rng(seed)
+    normal = rng.standard_normal((draws, len(values))) @ root.T
+    return normal / np.sqrt(rng.chisquare(df, draws) / df)[:, None]
 
 
 def summary_index(panel: Panel, outcomes: Mapping[str, int], base_period: int) -> Panel:

@@ -6,21 +6,31 @@ unit; the exponential mean model does neither.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 
-from ..data.panel import Panel
+from ..data.panel import NEVER, Panel
 from ..errors import DesignError, EstimationError, Note, some, warn
 from ..matching.matched import MatchedSample
 from ..study.specs import DidSpec
-from .att_gt import PLAIN, cluster_labels, missing_covariates, sample_clusters
-from .cells import Cell, cohort_weights
-from .covariates import Covariates, cell_columns, covariates_by_cell, explain
+from .att_gt import PLAIN, sample_clusters
+from .cells import Cell, cluster_labels, cohort_weights, sampling_weights, seen_always, weightless
+from .covariates import (
+    Covariates,
+    cell_columns,
+    covariates_by_cell,
+    explain,
+    missing_covariates,
+    outside_support,
+    without_covariate,
+)  # fmt: skip
 from .effects import Effects, effects_from
 from .kernel import CellError, logit
-from .matched import adjustment, refuse_unfit, within_window
+from .matched import adjustment, broken_sets, refuse_unfit, within_window
 from .poisson_model import PoissonCell, base_period, poisson_cells
 
 By = Literal["cell", "overall", "cohort", "event_time", "period"]
@@ -40,7 +50,9 @@ def poisson_att(
     ----------
     panel, outcome, spec, weights, clusters
         As in `att_gt`; the outcome is at least 0. With covariates, comparison firms are weighted by the odds of a
-        logit, whatever `spec.method` says; `spec.base`, `spec.sampling` and `spec.lag` are not used.
+        logit, whatever `spec.method` says. Totals are of whoever is seen in a period: `sampling: both_ends` and `cross_sections` are
+        the same here, `balanced` keeps the firms seen in all. `spec.base` and `spec.lag` are not used: `lag: ancova` has no
+        counterpart in growth rates, and a note says so.
     by : str
         `cell`: one row a cohort and period. Otherwise the ratio of sums over the cells after treatment of each cohort,
         event time or period, or over all; never a mean of logs. `event_time` also has rows before entry, whatever the
@@ -55,7 +67,8 @@ def poisson_att(
     Raises
     ------
     DesignError
-        Without treated firms, untreated firms, or a period before treatment.
+        Without treated firms, untreated firms, or a period before treatment; with covariates on a matched sample whose weights were
+        estimated or whose controls serve again.
     EstimationError
         When the outcome is negative, or covariates are collinear or separate a cohort from its comparison.
 
@@ -88,12 +101,23 @@ def poisson_att(
     >>> table[["observed", "counterfactual"]].round(6).to_numpy().tolist(), round(float(np.exp(table["estimate"].item())), 6)
     ([[24.0, 12.0]], 2.0)
     """
+    if spec.sampling == "balanced":
+        kept, note = seen_always(panel, outcome)
+        effects = poisson_att(kept, outcome, spec.changed({"sampling": "both_ends"}), weights, clusters, by)
+        return replace(effects, notes=note + effects.notes)
     wide = amounts(panel, outcome)
     sample = weights if isinstance(weights, MatchedSample) else None
+    notes, weights = weightless(panel.firms, spec, weights), sampling_weights(panel.firms, spec, weights)
+    if spec.lag == "ancova":
+        notes += (
+            warn(Note("lag_not_used", "lag: ancova is for outcomes on a straight line; growth rates are compared instead", {})),
+        )
     if sample is not None:
-        refuse_unfit(sample, spec)
+        refuse_unfit(sample, spec, odds=bool(spec.covariates))
         weights, clusters = sample.weights, sample_clusters(sample, panel.firms, spec) if clusters is None else clusters
-    cells, notes = _all_cells(panel, wide, spec, weights, sample, by)
+    weigh = cohort_weights(weights, panel.firms)
+    cells, more = _all_cells(panel, wide, spec, weigh, (weights is not None and weights.index.nlevels == 2, by))
+    notes += more
     if sample is not None:
         cells, more = within_window(cells, sample)
         notes += more
@@ -101,14 +125,17 @@ def poisson_att(
     if not cells:
         raise DesignError("no treated cell can be estimated: " + ("; ".join(map(str, notes)) or "none lies after treatment"))
     keys, groups = _grouped(cells, by)
-    estimate, totals, arrays = _ratios(cells, groups)
+    estimate, totals, arrays = _ratios(cells, groups, None if sample is None else _adjusted_by(sample, wide.index, weigh, panel))
+    if sample is not None:
+        after = [np.column_stack([getattr(c, arm) for c in cells if c.phase == "post"]) for arm in ("weight", "control")]
+        notes += broken_sets(sample, wide.index, after[0] > 0, after[1])
     keys = pd.concat([keys, totals], axis=1)
     if np.isnan(estimate).any():
         zero = [" ".join(map(str, row)) for row in keys[np.isnan(estimate)].iloc[:, :2].to_numpy()]
         text = "the treated firms' total is zero, an effect of −100 % without an interval: {rows}"
-        notes.append(warn(Note("zero_total", text, {"rows": some(zero, "row")})))
+        notes += (warn(Note("zero_total", text, {"rows": some(zero, "row")})),)
     labels = cluster_labels(panel.firms, spec.cluster) if clusters is None else clusters
-    return effects_from(keys, estimate, arrays, wide.index, labels, spec.level, tuple(notes))
+    return effects_from(keys, estimate, arrays, wide.index, labels, spec.level, notes)
 
 
 def amounts(panel: Panel, outcome: str) -> pd.DataFrame:
@@ -129,56 +156,86 @@ def amounts(panel: Panel, outcome: str) -> pd.DataFrame:
 
 
 def _all_cells(
-    panel: Panel, wide: pd.DataFrame, spec: DidSpec, weights: pd.Series | None, sample: MatchedSample | None, by: By
-) -> tuple[list[PoissonCell], list[Note]]:
-    """The cells of every cohort: all from one model, or each cohort beside its own comparison; leads beside them."""
+    panel: Panel, wide: pd.DataFrame, spec: DidSpec, weigh: dict[float, np.ndarray], how: tuple[bool, By]
+) -> tuple[list[PoissonCell], tuple[Note, ...]]:
+    """The cells of every cohort: all from one model, or each cohort beside its own comparison; leads beside them.
+
+    `how`: whether each cohort has weights of its own, and the summary asked for.
+    """
     cohort, last = panel.firms["cohort"].to_numpy(float), wide.columns.max() if wide.shape[1] else -np.inf
-    weigh = cohort_weights(weights, panel.firms)
     treated = [g for g, w in weigh.items() if g <= last and w[cohort == g].any()]
     if not treated:
         raise DesignError("no firm is treated within the periods: nothing to estimate")
-    each = bool(spec.covariates) or (weights is not None and weights.index.nlevels == 2)
-    second = by == "event_time" and spec.comparison == "not_yet_treated"
+    if spec.comparison == "never_treated" and not (cohort == NEVER).any():
+        raise DesignError("comparison: never_treated needs never-treated firms and there is none; use comparison: not_yet_treated")
+    each = bool(spec.covariates) or how[0]
+    second = how[1] == "event_time" and spec.comparison == "not_yet_treated"
     jobs = [([g], False) for g in treated] if each else [(treated, False)]
     jobs += [([g], True) for g in treated] if second else []
-    fixed, covariates_of = covariates_by_cell(panel, spec.changed({"lag": "difference"}), wide)
-    notes = {str(n): n for n in missing_covariates(fixed, wide.to_numpy(), wide.index)}
-    cells, odds = [], {}
+    odds, remarks = _cohort_odds(panel, wide, spec, weigh, treated) if spec.covariates else ({}, [])
+    notes = {str(n): n for n in remarks}
+    cells = []
     for group, leads in jobs:
-        g, w, score = group[0], weigh[group[0]], None
-        base = base_period(g, wide.columns.to_numpy(), spec.anticipation)
-        if spec.covariates and base is not None:
-            if g not in odds:
-                cov = covariates_of(Cell(g, base, base, "base"))
-                odds[g] = _odds(cov, cohort, np.where(wide.notna().any(axis=1), w, 0.0), g)
-            w, score = odds[g]
+        w, score = odds.get(group[0], (weigh[group[0]], None))
         found, remarks = poisson_cells(wide, cohort, w, group, spec, score, leads)
-        if sample is not None and g in sample.estimated:
-            found = [_reweighted(c, adjustment(sample, wide.index, g), w, cohort == g) for c in found]
         cells += found
         notes |= {str(n): warn(n) for n in remarks if str(n) not in notes}
-    return cells, list(notes.values())
+    return cells, tuple(notes.values())
 
 
-def _reweighted(cell: PoissonCell, adjust, w: np.ndarray, treated: np.ndarray) -> PoissonCell:
-    """The cell with what the estimation of the firms' weights adds to its untreated mean and to its totals."""
-    psi, observed, counterfactual = adjust(np.column_stack([cell.psi, cell.observed, cell.counterfactual]), w, treated).T
-    return cell._replace(psi=psi, observed=observed, counterfactual=counterfactual)
+def _cohort_odds(
+    panel: Panel, wide: pd.DataFrame, spec: DidSpec, weigh: dict[float, np.ndarray], treated: list[float]
+) -> tuple[dict[float, tuple], list[Note]]:
+    """What `_odds` returns, by cohort with a base period, and notes on the firms that leave for their covariates."""
+    cohort, periods, there = panel.firms["cohort"].to_numpy(float), wide.columns.to_numpy(), wide.notna().any(axis=1).to_numpy()
+    fixed, covariates_of = covariates_by_cell(panel, spec.changed({"lag": "difference"}), wide)
+    notes, odds, outside, gone = list(missing_covariates(fixed, wide.to_numpy(), wide.index)), {}, [], np.zeros(len(cohort), bool)
+    for g in treated:
+        base = base_period(g, periods, spec.anticipation)
+        if base is None:
+            continue
+        cov, w = covariates_of(Cell(g, base, base, "base")), np.where(there, weigh[g], 0.0)
+        rivals = (cohort == g) | ((cohort == NEVER) if spec.comparison == "never_treated" else cohort > g)
+        gone |= rivals & cov.missing & ~fixed.missing & (w > 0)
+        odds[g], left = _odds(cov, cohort, np.where(rivals, w, 0.0), g)
+        outside.append(left)
+    notes += [warn(n) for n in without_covariate(wide.index[gone]) + outside_support(outside)]
+    return odds, notes
 
 
-def _odds(cov: Covariates, cohort: np.ndarray, w: np.ndarray, g: float):
-    """Weights times the odds of belonging to cohort `g` rather than entering later or never; and what the odds add to an influence.
+Adjusted = Callable[[float, np.ndarray, np.ndarray], np.ndarray]
 
-    The second value is (x of the comparison firms, influence on the logit's coefficients), arrays over all firms:
-    weights of comparison firms are exp(x'β), so that an estimate moves by Σ ψᵢ xᵢ for a unit of β.
+
+def _adjusted_by(sample: MatchedSample, firm_id: pd.Index, weigh: dict[float, np.ndarray], panel: Panel) -> Adjusted:
+    """What a cohort, its part of a row's influence (n,) and the firms in it (bool) become once the match is accounted for."""
+    cohort = panel.firms["cohort"].to_numpy(float)
+    known = {g: adjustment(sample, firm_id, g) for g in np.unique(sample.sets["cohort"].astype(float))}
+
+    def adjusted(g: float, part: np.ndarray, inside: np.ndarray) -> np.ndarray:
+        if known.get(g) is None:
+            return part
+        w, treated = weigh[g], cohort == g
+        # a cohort's part of a ratio of sums need not sum to zero: its mean is the cohort's share in the sums, not the match's doing
+        share = np.zeros(len(part)) if g in sample.estimated else treated * w * (part.sum() / (treated @ w))
+        return known[g]((part - share)[:, None], w, treated, inside[:, None])[:, 0] + share
+
+    return adjusted
+
+
+def _odds(cov: Covariates, cohort: np.ndarray, w: np.ndarray, g: float) -> tuple[tuple, dict[str, int]]:
+    """Weights times the odds of belonging to cohort `g` rather than to its comparison, with what the odds add to an influence.
+
+    The second of these is (x of the comparison firms, influence on the logit's coefficients), arrays over all firms:
+    weights of comparison firms are exp(x'β), so that an estimate moves by Σ ψᵢ xᵢ for a unit of β. Beside them the comparison
+    firms left out by covariate, as no treated firm is like them.
     """
-    rows = np.flatnonzero((w > 0) & ~cov.missing & (cohort >= g))
+    rows = np.flatnonzero((w > 0) & ~cov.missing)
     d = (cohort[rows] == g).astype(float)
     if d.all() or not d.any():
-        return np.where(cohort >= g, w, 0.0), None
+        return (np.where(cov.missing, 0.0, w), None), {}
     where, names = f"cohort {g:g} (Poisson)", ["constant"]
     try:
-        stay, x, names, _ = cell_columns(cov, rows, d)
+        stay, x, names, outside = cell_columns(cov, rows, d)
         rows, d = rows[stay], d[stay]
         ps, psi = logit(d, x, w[rows])
     except CellError as error:
@@ -188,7 +245,7 @@ def _odds(cov: Covariates, cohort: np.ndarray, w: np.ndarray, g: float):
     weight, columns, score = np.zeros(len(w)), np.zeros((len(w), x.shape[1])), np.zeros((len(w), x.shape[1]))
     weight[rows] = w[rows] * np.where(d == 1, 1.0, ps / (1 - ps))
     columns[rows], score[rows] = x * (1 - d)[:, None], psi
-    return weight, (columns, score)
+    return (weight, (columns, score)), outside
 
 
 def _grouped(cells: list[PoissonCell], by: By) -> tuple[pd.DataFrame, list[list[int]]]:
@@ -213,16 +270,22 @@ def _grouped(cells: list[PoissonCell], by: By) -> tuple[pd.DataFrame, list[list[
     return keys, [list(rows) for rows in groups.values()]
 
 
-def _ratios(cells: list[PoissonCell], groups: list[list[int]]):
+def _ratios(cells: list[PoissonCell], groups: list[list[int]], adjusted: Adjusted | None):
     """Log ratios of totals, the totals, and (influence, treated_weight, control); the delta method, shares of firms included."""
     estimate, totals, influence, treated, control = [], [], [], [], []
     for group in groups:
         mine = [cells[k] for k in group]
         observed, counterfactual = sum(c.observed for c in mine), sum(c.counterfactual for c in mine)
         top, bottom = observed.sum(), counterfactual.sum()
-        parameters = sum(c.counterfactual.sum() * c.psi for c in mine) / bottom
         estimate.append(np.log(top / bottom) if top > 0 else np.nan)
-        influence.append(observed / top - counterfactual / bottom - parameters if top > 0 else np.zeros(len(observed)))
+        own = np.zeros(len(observed))
+        for g in sorted({c.cohort for c in mine}) if top > 0 else ():
+            part, inside = np.zeros(len(own)), np.zeros(len(own), bool)
+            for c in (c for c in mine if c.cohort == g):
+                part += c.observed / top - (c.counterfactual + c.counterfactual.sum() * c.psi) / bottom
+                inside |= (c.weight > 0) | c.control
+            own += part if adjusted is None else adjusted(g, part, inside)
+        influence.append(own)
         weight = sum(c.weight for c in mine)
         treated.append(weight / weight.sum())
         control.append(np.any([c.control for c in mine], axis=0))

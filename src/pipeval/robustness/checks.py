@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from ..baseline.response import response_test
-from ..data.panel import NEVER, Panel
+from ..data.panel import Panel
 from ..did.aggregate import aggregate
-from ..did.att_gt import att_gt
+from ..did.attrition import attrition_check, selected_on
 from ..did.effects import Effects
-from ..did.estimate import at_reference, by_period, compared, estimate
+from ..did.estimate import by_period, compared, estimate, prepared
 from ..did.inference import pretrend_test
+from ..did.subgroups import spillover_effects
 from ..errors import DesignError, EstimationError, collected
 from ..matching.matched import MatchedSample
 from ..matching.panel import GROWTH
@@ -24,7 +24,6 @@ from ..study.specs import Outcome, Study
 
 GOOD_SMD, TOLERABLE_SMD = 0.10, 0.25
 SUPPORT_PASS, SUPPORT_MILD = 0.95, 0.80
-ATTRITION_GAP = 0.05
 FEW_TREATED_CLUSTERS = 10
 
 Found = tuple[str, float, str]  # result, value, rule
@@ -49,7 +48,7 @@ def design_checks(
     rows = [
         ("support", None, *_support(panel, sample, study)),
         ("balance", None, *_balance(balance, study)),
-        ("attrition", None, *_attrition(panel, study)),
+        ("attrition", None, *_attrition(panel, sample, study)),
         ("spillover", None, *_spillover(everyone, sample, study)),
         ("clusters", None, *_clusters(panel, study)),
     ]
@@ -113,7 +112,7 @@ def _base_year(found: Effects | None, panel: Panel, sample: MatchedSample, study
     """
     if found is None or "weight_treated" not in found.table:
         return "not_testable", np.nan, "base_year"
-    spec = study.did.model_copy(update={"anticipation": study.did.anticipation + 1})
+    spec = study.did.changed({"anticipation": study.did.anticipation + 1})
     try:
         with collected():
             other = estimate(panel, sample, study, outcome, spec=spec)
@@ -139,16 +138,15 @@ def _same(one: Effects, other: Effects, year: int) -> float:
     return float(2 * stats.norm.sf(abs(gap) / error)) if error > 0 else np.nan
 
 
-def _attrition(panel: Panel, study: Study) -> Found:
-    """Difference in response between the arms in the reference year: small passes; large fails unless it may be chance."""
-    test = response_test(panel, study.outcomes[0].id, study.baseline.year)
-    row = test[test["period"] == study.treatment.reference_year]
-    if row.empty or np.isnan(row["p_value"].iloc[0]):
+def _attrition(panel: Panel, sample: MatchedSample, study: Study) -> Found:
+    """What loss of firms does to the first outcome's estimate, `attrition_check`; the value is the move in standard errors."""
+    outcome = study.outcomes[0]
+    try:
+        firms, spec = prepared(panel, sample, study, outcome, "common_support")
+    except (DesignError, EstimationError):
         return "not_testable", np.nan, "attrition"
-    gap, p = float(row["difference"].iloc[0]), row["p_value"].iloc[0]
-    if abs(gap) <= ATTRITION_GAP:
-        return "pass", gap, "attrition"
-    return ("fail" if abs(gap) > 2 * ATTRITION_GAP and p < 0.05 else "mild"), gap, "attrition"
+    names = selected_on(spec, firms, outcome.id)
+    return attrition_check(firms, outcome.id, spec, study.treatment.reference_year, study.baseline.year, names)
 
 
 def _spillover(everyone: Panel, sample: MatchedSample, study: Study) -> Found:
@@ -162,15 +160,16 @@ def _spillover(everyone: Panel, sample: MatchedSample, study: Study) -> Found:
         return "not_testable", np.nan, "spillover"
     controls = firms.index[(firms["arm"] == "nonparticipant") & firms.index.isin(sample.scores.index)]
     reached = firms.index[firms["arm"] == "indirect"]
-    start = firms.loc[np.isfinite(firms["cohort"]), "cohort"].min()
-    cohort = pd.Series(NEVER, index=firms.index).mask(firms.index.isin(reached), start)
-    ring = Panel(firms.assign(cohort=cohort), everyone.outcomes).keep(reached.union(controls), "spillover", "not_compared")
+    start = int(firms.loc[np.isfinite(firms["cohort"]), "cohort"].min())
+    ring = everyone.keep(reached.union(controls), "spillover", "not_compared")
     try:
         with collected():
-            effects = aggregate(att_gt(ring, study.outcomes[0].id, study.did), "period")
+            found = spillover_effects(
+                ring, study.outcomes[0].id, reached, controls, start, study.did, study.treatment.reference_year
+            )
     except (DesignError, EstimationError):
         return "not_testable", np.nan, "spillover"
-    p = float(at_reference(effects, study.treatment.reference_year)["p_value"])
+    p = float(found.table["p_value"].iloc[0])
     return ("not_testable" if np.isnan(p) else "mild" if p < 0.05 else "pass"), p, "spillover"
 
 

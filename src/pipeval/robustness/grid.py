@@ -54,7 +54,7 @@ def _rows(panel: Panel, sample: MatchedSample, study: Study, outcome: Outcome) -
     year, spec = study.treatment.reference_year, study.did
 
     def changed(key: str, value) -> Callable[[], pd.Series]:
-        return lambda: at_reference(estimate(panel, sample, study, outcome, spec=spec.model_copy(update={key: value})), year)
+        return lambda: at_reference(estimate(panel, sample, study, outcome, spec=spec.changed({key: value})), year)
 
     def of(firms: Panel) -> Callable[[], pd.Series]:
         return lambda: at_reference(estimate(firms, sample, study, outcome), year)
