@@ -287,9 +287,9 @@ def unconditional(rng: np.random.Generator) -> list[Row]:
     return rows + summarised("imputation, no covariates", imputed, world, truth_of(worlds.plain, "then"), kind="least")
 
 
-def rotating(rng: np.random.Generator) -> list[Row]:
+def rotating(rng: np.random.Generator, n: int = 500) -> list[Row]:
     """Who answers is drawn anew each year: repeated cross-sections."""
-    world = worlds.rotating(rng)
+    world = worlds.rotating(rng, n)
     panel, truth, rows = world.panel(), truth_of(worlds.rotating, "any"), []
     for name, method, comparison in (
         ("reg", "reg", "not_yet_treated"),
@@ -383,10 +383,10 @@ def _margins(panel, totals: pd.DataFrame, logs: pd.DataFrame) -> list[Row]:
     return [point(f"margin: {name}", f"year {LAST}", table.loc[name], value) for name, value in true.items()]
 
 
-def two_way(rng: np.random.Generator) -> list[Row]:
-    """Shocks shared within 40 municipalities and, across them, 40 buyers."""
-    world = worlds.crossed(rng)
-    panel, truth = world.panel(), truth_of(worlds.crossed)
+def two_way(rng: np.random.Generator, n: int, ways: int) -> list[Row]:
+    """Shocks shared within municipalities and, across them, buyers, as many of either."""
+    world = worlds.crossed(rng, n, (ways, ways))
+    panel, truth = world.panel(), crossed_truth()
     cells = att_gt(panel, "y", DidSpec(cluster=("town", "buyer")))
     rows = summarised("no covariates", cells, world, truth, inference="two-way clusters")
     rows += [
@@ -402,6 +402,12 @@ def two_way(rng: np.random.Generator) -> list[Row]:
     rows += summarised("no covariates", cells.clustered(None), world, truth, ("period",), "shown", inference="by firm")
     imputed = att_gt(panel, "y", DidSpec(method="imputation", cluster=("town", "buyer")))
     return rows + summarised("imputation", imputed, world, truth, ("period", "event_time"), "least", inference="two-way clusters")
+
+
+@lru_cache(maxsize=1)
+def crossed_truth() -> pd.DataFrame:
+    """Of many municipalities, so that the cohorts' shares are those that all of them would have."""
+    return cell_truth(whole := worlds.crossed(np.random.default_rng(SEED), MANY, (40_000, 40_000)), whole.seen)
 
 
 def few(rng: np.random.Generator, groups: int, icc: float, same: bool = False) -> list[Row]:
@@ -435,20 +441,18 @@ def t_critical(df: float) -> float:
     return float(stats.t.ppf((1 + LEVEL) / 2, df))
 
 
-def dealt(rng: np.random.Generator) -> list[Row]:
-    """Randomisation under the sharp null, 199 reassignments a draw."""
-    seed, rows = int(rng.integers(2**31)), []
-    spec, draws = DidSpec(seed=seed), 199
-    world = worlds.plain(rng, 200)
-    made = {"firms": (world, "firm_id")}
-    for name, untreated_groups in (("clusters", 16), ("labels", 0)):
-        world = worlds.business_clusters(rng, 12, 0.2, alone=0 if untreated_groups else 150, untreated_groups=untreated_groups)
-        made[name] = (world, pd.Series(world.firms["cluster"]).rename_axis("firm_id"))
-    for name, (world, unit) in made.items():
-        panel = world.panel(y=np.where(world.seen, world.untreated, np.nan))
-        found = randomisation_test(panel, "y", spec, LAST, unit, permutations=draws)
-        rows.append(rejects("no covariates", f"randomisation, {name} dealt ({found['scheme']})", found["p_value"]))
-    return rows
+def dealt(rng: np.random.Generator, scheme: str, icc: float = 0.2) -> list[Row]:
+    """Randomisation under the sharp null, 199 reassignments a draw: of firms, of whole clusters, or of firms with their labels."""
+    unit = "firm_id"
+    if scheme == "firms":
+        world = worlds.plain(rng, 200)
+    else:
+        choice = {"alone": 0, "untreated_groups": 16} if scheme == "clusters" else {"alone": 150}
+        world = worlds.business_clusters(rng, 12, icc, **choice)
+        unit = pd.Series(world.firms["cluster"]).rename_axis("firm_id")
+    panel = world.panel(y=np.where(world.seen, world.untreated, np.nan))
+    found = randomisation_test(panel, "y", DidSpec(seed=int(rng.integers(2**31))), LAST, unit, permutations=199)
+    return [rejects("no covariates", f"randomisation, {scheme} dealt", found["p_value"])] if found["scheme"] == scheme else []
 
 
 def responding(rng: np.random.Generator) -> list[Row]:
@@ -688,18 +692,30 @@ class Study(NamedTuple):
 STUDIES = {
     "staggered": Study("Staggered entry, trends and attrition depend on covariates", staggered),
     "unconditional": Study("Staggered entry, no covariates, years missed at random", unconditional),
-    "rotating": Study("Repeated cross-sections", rotating),
+    "rotating": Study("Repeated cross-sections, 500 firms", rotating),
+    "rotating_1500": Study("Repeated cross-sections, 1,500 firms", partial(rotating, n=1500)),
     "lagged_level": Study("Selection on the lagged level", lagged_level),
     "fixed_effect": Study("Selection on a fixed effect", fixed_effect),
     "poisson": Study("Amounts with zeros", poisson),
-    "two_way": Study("Shocks shared two ways", two_way),
+    "two_way": Study("Shocks shared two ways, 40 clusters each, 400 firms", partial(two_way, n=400, ways=40)),
+    "two_way_100": Study("Shocks shared two ways, 100 clusters each, 1,000 firms", partial(two_way, n=1000, ways=100)),
     **{
         f"few_{g}_{int(100 * icc):02d}": Study(f"{g} treated clusters, ICC {icc:g}", partial(few, groups=g, icc=icc))
         for g in (8, 16)
         for icc in (0.0, 0.05, 0.2)
     },
     "few_16_same": Study("16 treated clusters, ICC 0.05, one effect for all", partial(few, groups=16, icc=0.05, same=True)),
-    "dealt": Study("Randomisation, no effect", dealt),
+    "dealt_firms": Study("Randomisation of firms, no effect", partial(dealt, scheme="firms")),
+    "dealt_clusters": Study(
+        "Randomisation of whole clusters, 12 of 28 treated, ICC 0.2, no effect", partial(dealt, scheme="clusters")
+    ),
+    **{
+        f"dealt_labels_{int(100 * icc):02d}": Study(
+            f"Randomisation where controls stand alone, 12 treated clusters, ICC {icc:g}, no effect",
+            partial(dealt, scheme="labels", icc=icc),
+        )
+        for icc in (0.0, 0.05, 0.2)
+    },
     "responding": Study("Attrition at random given a covariate, otherwise in each arm", responding),
     "lee": Study("Attrition moved by the programme, truth inside the bounds", partial(lee, edge=False)),
     "lee_edge": Study("Attrition moved by the programme, truth at the lower bound", partial(lee, edge=True)),

@@ -156,7 +156,9 @@ def business_clusters(
     size = np.resize([3, 4, 5, 6, 8, 10, 14, 22], groups + untreated_groups)
     code = np.repeat(np.arange(len(size)), size)
     entry = np.r_[np.resize([2003, 2004, 2005] if groups > 8 else [2003, 2004], groups), np.full(untreated_groups, NEVER)]
-    entry = entry[np.r_[rng.permutation(groups), groups : len(size)]] if untreated_groups == 0 else rng.permutation(entry)
+    entry = rng.permutation(entry)
+    while untreated_groups and not all(np.isinf(entry[np.log2(size).astype(int) == k]).any() for k in range(1, 5)):
+        entry = rng.permutation(entry)  # every class of like sizes keeps an untreated cluster to deal with
     n = len(code) + alone
     cluster = np.r_[code.astype(float), np.full(alone, np.nan)]
     cohort = np.r_[entry[code].astype(float), np.full(alone, NEVER)]

@@ -442,8 +442,15 @@ def test_reasons(kind):
     blind[:, 1] = 0  # event time −4 without variation
     frozen = quietly(lambda: type(effects)(effects.table, blind, *arrays(effects)).clustered(None))
     assert "[-4] have no standard error" in reason_for(frozen, kind)
-    few = quietly(effects.clustered, pd.Series(np.arange(300) % 6, effects.firm_id))
-    assert "singular" in reason_for(few, kind)
+    twice = effects.influence.copy()
+    twice[:, 1] = 2 * twice[:, 2]
+    repeated = quietly(lambda: type(effects)(effects.table, twice, *arrays(effects)).clustered(None))
+    assert "singular" in reason_for(repeated, kind)
+    for clusters in (6, 15, 16):  # eight event times
+        few = quietly(effects.clustered, pd.Series(np.arange(300) % clusters, effects.firm_id))
+        assert (honest_table(few, kind, [0])["reason"].str.contains(f"{clusters} clusters of treated firms")).all() == (clusters < 16)
+    own = pd.Series(np.arange(300) % 15, effects.firm_id).where((effects.treated_weight > 0).any(axis=1))
+    assert "15 clusters of treated firms" in reason_for(quietly(effects.clustered, own), kind)  # controls alone do not count
 
 
 def arrays(effects) -> tuple:

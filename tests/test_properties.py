@@ -34,7 +34,7 @@ ESTIMATORS = "                         dr  improved  ipw  reg  ancova  sections 
 TABLE = {
     "firm_effect":             "yes yes       yes  yes  no      no        yes         no       yes",
     "period_effect":           "yes yes       yes  yes  yes     yes       yes         no       yes",
-    "period_effect_and_holes": "yes yes       yes  yes  no      yes       yes         no       yes",
+    "period_effect_and_holes": "yes yes       yes  yes  yes     yes       yes         no       yes",
     "scale":                   "yes yes       yes  yes  yes     yes       yes         no       yes",
     "unit_of_account":         "no  no        no   no   no      no        no          yes      no",
     "order_and_names":         "yes yes       yes  yes  yes     yes       yes         yes      yes",
@@ -47,8 +47,7 @@ TABLE = {
 }  # fmt: skip
 """Whether it holds exactly, with a covariate except in `two_by_two`; two-way fixed effects have no row of a cohort.
 
-Additive effects of firms go with differences and with firms' own effects; a mean of levels before entry keeps them, and where
-firms miss periods it holds different periods.
+Additive effects of firms go with differences and with firms' own effects; a mean of levels before entry keeps them.
 """
 
 CASES = [

@@ -152,6 +152,16 @@ def weighted_effect(panel: Panel, outcome: str, spec: DidSpec, response: Respons
     -----
     With ψᵢ = wᵢ ∂θ/∂wᵢ a firm's own influence, an estimated logit with slopes β adds Σₗ (∂θ/∂β) influenceₗ, and ∂θ/∂β =
     Σᵢ (ψᵢ/wᵢ) ∂wᵢ/∂β (Newey and McFadden 1994, section 6); ψᵢ holds the shares of the cohorts too, which the weights move.
+
+    Examples
+    --------
+    >>> rows = [(i, t, 2 * (i % 2), i % 3 + (i % 2) * (t == 2)) for i in range(24) for t in (1, 2) if t == 1 or i % 4 or i % 8 == 0]
+    >>> frame = pd.DataFrame(rows, columns=["firm", "year", "start", "y"]).assign(size=lambda f: f["firm"] % 5)
+    >>> panel = Panel.from_frame(frame, firm_id="firm", period="year", cohort="start", outcomes=["y"], covariates=["size"])
+    >>> import warnings; warnings.simplefilter("ignore")
+    >>> response = response_weights(panel, "y", DidSpec(), 2, ["size"])
+    >>> weighted_effect(panel, "y", DidSpec(), response).table[["term", "estimate"]].round(3).to_dict("records")
+    [{'term': 'response_weighted', 'estimate': 1.0}]
     """
     period = response.period
     with collected():

@@ -8,6 +8,7 @@ import pandas as pd
 from ..data.panel import Panel
 from ..matching.matched import MatchedSample
 from ..study.specs import Outcome, Study
+from .cells import sampling_weights
 from .estimate import as_share, compared, population
 from .placebo import placebo_error
 from .power import mde, sd_of_change
@@ -33,16 +34,21 @@ def _row(firms: Panel, outcome: Outcome, study: Study, weights: pd.Series | None
     horizon = study.treatment.reference_year - study.baseline.year
     firms = population(firms, outcome)
     covariates = tuple(c for c in study.did.covariates if c not in outcome.among)
+    spec = study.did.changed({"covariates": covariates})
+    weights = sampling_weights(firms.firms, spec, None) if weights is None else weights
     spread = sd_of_change(firms, outcome.id, horizon, covariates, weights, study.baseline.year + 1)
     if outcome.scale == "poisson":
-        error = placebo_error(firms, outcome.id, study.baseline.year, horizon, study.did)
+        error = placebo_error(firms, outcome.id, study.baseline.year, horizon, spec)
         spread["sd"] = error / np.sqrt(1 / spread["n_treated"] + 1 / spread["n_control"])
         spread["basis"] = "placebo"
     elif not spread["sd"] > 0:
         spread["sd"], spread["reason"] = np.nan, spread["reason"] or "no variation before the programme"
-    found = mde(spread, study.power, outcome.relevant_effect, "level" if outcome.scale == "poisson" else outcome.scale)
-    sign = -1.0 if outcome.direction == "decrease" else 1.0
-    share, target = sign * as_share(sign * found["mde"], outcome.scale), outcome.relevant_effect
+    sign, target = -1.0 if outcome.direction == "decrease" else 1.0, outcome.relevant_effect
+    wanted = None if target is None else sign * target
+    if outcome.scale == "poisson" and wanted is not None:
+        wanted = np.log1p(wanted) if wanted > -1 else None
+    found = mde(spread, study.power, wanted, "level" if outcome.scale == "poisson" else outcome.scale)
+    share = sign * as_share(sign * found["mde"], outcome.scale)
     known = target is not None and not np.isnan(share)
     row = {
         "outcome": outcome.id,

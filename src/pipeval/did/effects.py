@@ -97,7 +97,7 @@ class Effects:
         reliable = (n_treated >= 2) & (n_control >= 2) & (self.influence != 0).any(axis=0) & (degrees > 0)
         raw, lost = standard_errors(self.influence, codes, self.member)
         std_error = np.where(reliable, raw, np.nan)
-        keys = {c: old[c] for c in old.columns if c not in TIDY and not c.startswith("band_")}
+        keys = {c: old[c].array for c in old.columns if c not in TIDY and not c.startswith("band_")}  # no index to align: 2 ms
         numbers = intervals(old["estimate"].to_numpy(float), std_error, degrees, level)
         counts = {"n_treated": n_treated, "n_control": n_control, "n_clusters": n_clusters}
         table = pd.DataFrame({**keys, **numbers, **counts})
@@ -164,11 +164,8 @@ def effects_from(
 ) -> Effects:
     """Effects with their inference filled in; `arrays` are influence, treated_weight and control."""
     influence, treated_weight, control = arrays
-    table = keys.reset_index(drop=True).assign(
-        estimate=estimate,
-        n_treated=(treated_weight > 0).sum(axis=0),
-        n_control=control.sum(axis=0),
-    )
+    counts = {"n_treated": (treated_weight > 0).sum(axis=0), "n_control": control.sum(axis=0)}
+    table = pd.DataFrame({**{c: keys[c].array for c in keys}, "estimate": estimate, **counts})
     return Effects(table, influence, treated_weight, control, firm_id, clusters, level, notes).clustered(clusters, level)
 
 
@@ -222,8 +219,8 @@ def joined(parts: Mapping[Hashable, Effects], key: str) -> Effects:
 def _joined_labels(parts: Mapping[Hashable, Effects]) -> pd.Series | pd.DataFrame | None:
     """Cluster labels by firm over the firms of all parts; None where every part has firms."""
     given = [part.clusters for part in parts.values()]
-    if all(labels is None for labels in given):
-        return None
+    if all(labels is given[0] for labels in given):
+        return given[0]
     ways = {labels.shape[1] if isinstance(labels, pd.DataFrame) else 1 for labels in given}
     if len(ways) > 1:
         raise DesignError("parts are clustered one way or two, all alike; found both. Use clustered(labels) before")
@@ -238,8 +235,8 @@ def _joined_labels(parts: Mapping[Hashable, Effects]) -> pd.Series | pd.DataFram
             apart = both[[a != b for a, b in zip(own[both], found[both], strict=True)]]
             if len(apart):
                 raise DesignError(
-                    f"'{name}' puts {some(apart)} into another cluster than the parts before it: rows of different clusters have no "
-                    "common uncertainty. Use clustered(labels) with one set of labels before"
+                    f"'{name}' puts {some(apart)} into another cluster than the parts before it: such rows have no common "
+                    "uncertainty. Give all parts the same labels, part.clustered(labels)"
                 )
             found = pd.concat([found, own[own.index.difference(found.index)]])
         joined_up.append(found)
@@ -259,9 +256,9 @@ def _replaced(lost: np.ndarray) -> Note | None:
 
 def _without_error(table: pd.DataFrame) -> Note | None:
     """A note naming the rows that have an estimate but no standard error, base periods apart."""
-    missing = (table["std_error"].isna() & table["estimate"].notna()).to_numpy(copy=True)
-    if "phase" in table:
-        missing = missing & (table["phase"] != "base").to_numpy()
+    missing = np.isnan(table["std_error"].to_numpy(float)) & ~np.isnan(table["estimate"].to_numpy(float))
+    if missing.any() and "phase" in table:
+        missing &= (table["phase"] != "base").to_numpy()
     if not missing.any():
         return None
     return Note(

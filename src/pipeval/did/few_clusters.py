@@ -70,6 +70,18 @@ def few_clusters_table(
     -----
     With fewer than three treated clusters the bootstrap says nothing (MacKinnon and Webb 2017) and its rows are empty, as is
     randomisation when no untreated clusters stand beside them; with one, so are the others.
+
+    Examples
+    --------
+    >>> noise = np.random.default_rng(5).normal(0, 1, (24, 2))
+    >>> rows = [(i, t, 2 * (i < 12), 3 * (i < 12) * (t == 2) + noise[i, t - 1]) for i in range(24) for t in (1, 2)]
+    >>> frame = pd.DataFrame(rows, columns=["firm", "year", "start", "y"])
+    >>> panel = Panel.from_frame(frame, firm_id="firm", period="year", cohort="start", outcomes=["y"])
+    >>> villages = pd.Series(panel.firms.index // 2, panel.firms.index)
+    >>> import warnings; warnings.simplefilter("ignore")
+    >>> table = few_clusters_table(panel, "y", DidSpec(), 2, villages, permutations=99)
+    >>> table.set_index("kind").loc[["CR1_treated", "CR2"], ["std_error", "df"]].round(2).to_dict("index")
+    {'CR1_treated': {'std_error': 0.35, 'df': 5.0}, 'CR2': {'std_error': 0.36, 'df': 10.0}}
     """
     regression = stacked_regression(panel, outcome, spec, period, weights)
     codes = cluster_codes(labels, regression.firm_id)[regression.firm]

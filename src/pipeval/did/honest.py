@@ -16,7 +16,7 @@ from .honest_sets import SETS, breakdown
 from .inference import cluster_codes, count_clusters
 
 CLUSTERS_A_ROW = 2
-"""Treated clusters an event time below which sets are refused: 95 % sets under straight violations then miss the truth in 15–20 %."""
+"""Treated clusters an event time below which sets are refused: at 95 %, under straight violations, they then miss 15 % or more."""
 
 
 class Target(NamedTuple):
@@ -61,7 +61,7 @@ def honest_table(
     Raises
     ------
     DesignError
-        When `event_study` is not an event study, or holds no such target.
+        When `event_study` is not an event study, or holds no such target; when weights do not make up the last row.
 
     Notes
     -----
@@ -138,6 +138,9 @@ def _target_rows(table: pd.DataFrame, rows: np.ndarray, target) -> tuple[int, np
     loading = np.isin(rows, chosen) / len(chosen)
     if isinstance(target, np.ndarray):
         loading[np.isin(rows, after)] = target
+        mean, last = loading @ table["estimate"].to_numpy(float)[rows], table["estimate"].iloc[int(own[0])]
+        if not abs(mean - last) <= 1e-8 * max(1.0, abs(last)):
+            raise DesignError(f"with these weights the rows after entry make up {mean:.6g}; the last row is {last:.6g}")
     return int(own[0]), loading
 
 
@@ -173,9 +176,9 @@ def _refuse_few(event_study: Effects, rows: np.ndarray) -> None:
     clusters = int(count_clusters(treated, cluster_codes(event_study.clusters, event_study.firm_id))[0])
     if clusters < CLUSTERS_A_ROW * len(rows):
         raise EstimationError(
-            f"the sets rest on normal critical values, which {clusters} clusters of treated firms cannot bear for {len(rows)} event "
-            f"times; at least {CLUSTERS_A_ROW * len(rows)} are needed. Use a narrower window, aggregate(..., window=(first, last)), "
-            "or finer clusters"
+            f"the sets rest on normal critical values, which {clusters} clusters of treated firms cannot bear for {len(rows)} "
+            f"event times; at least {CLUSTERS_A_ROW * len(rows)} are needed. Use a narrower window, "
+            "aggregate(..., window=(first, last)), or finer clusters"
         )
 
 
@@ -189,9 +192,6 @@ def _arrays(event_study: Effects, rows: np.ndarray, target: tuple[int, np.ndarra
             f"event time(s) {unknown} have no standard error: leave them out, aggregate(..., window=(first, last))"
         )
     _refuse_few(event_study, rows)
-    mean = float(loading @ table["estimate"].to_numpy(float)[rows])
-    if not np.isclose(mean, table["estimate"].iloc[own], rtol=0, atol=1e-8 + 1e-8 * abs(mean)):
-        raise DesignError(f"the weights make up {mean:.6g} of the rows, not the last row's {table['estimate'].iloc[own]:.6g}")
     covariance, _ = event_study.covariance(rows)
     half = stats.t.ppf((1 + level) / 2, table["df"].iloc[own]) * table["std_error"].iloc[own]
     scale = (half / stats.norm.ppf((1 + level) / 2)) ** 2 / (loading @ covariance @ loading)

@@ -93,7 +93,8 @@ def romano_wolf(
     Romano and Wolf (2005), step-down with the largest studentised statistic; p-values (1 + #)/(1 + draws) by Romano and Wolf
     (2016), equations 3.1–3.4. A draw multiplies the cluster sums of influence by random signs, the same for every row, and
     studentises anew: with T = Σ w_c s_c its error is the root of (Σ s_c² − T²/G)·G/(G − 1), so that few clusters give the
-    heavy tails of t(G − 1). With two-way clusters the statistics are drawn as t, with the covariance of the rows and the fewest of their `df`.
+    heavy tails of t(G − 1). With two-way clusters the statistics are drawn as t, with the covariance of the rows and the
+    fewest of their degrees of freedom.
 
     Examples
     --------

@@ -14,7 +14,8 @@ def placebo_error(panel: Panel, outcome: str, base_year: int, horizon: int, spec
     """Standard error of the Poisson effect had every treated firm entered in the base year, in log points.
 
     Only years up to the base year are read, so the number is known before the programme acts; NaN without a year before
-    it. It says how precise the design is, not what the effect is. Over a longer horizon the error grows: a lower bound.
+    it. It says how precise the design is, not what the effect is. The error over one year is multiplied by the root of
+    `horizon`, as if all shocks lasted: too large where some pass.
     """
     years = panel.outcomes.index.get_level_values("period")
     cohort = panel.firms["cohort"]

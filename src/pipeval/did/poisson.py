@@ -50,9 +50,9 @@ def poisson_att(
     ----------
     panel, outcome, spec, weights, clusters
         As in `att_gt`; the outcome is at least 0. With covariates, comparison firms are weighted by the odds of a
-        logit, whatever `spec.method` says. Totals are of whoever is seen in a period: `sampling: both_ends` and `cross_sections` are
-        the same here, `balanced` keeps the firms seen in all. `spec.base` and `spec.lag` are not used: `lag: ancova` has no
-        counterpart in growth rates, and a note says so.
+        logit, whatever `spec.method` says. Totals are of whoever is seen in a period: `sampling: both_ends` and
+        `cross_sections` are the same here, `balanced` keeps the firms seen in all. `spec.base` and `spec.lag` are not used:
+        `lag: ancova` has no counterpart in growth rates, and a note says so.
     by : str
         `cell`: one row a cohort and period. Otherwise the ratio of sums over the cells after treatment of each cohort,
         event time or period, or over all; never a mean of logs. `event_time` also has rows before entry, whatever the
@@ -109,9 +109,8 @@ def poisson_att(
     sample = weights if isinstance(weights, MatchedSample) else None
     notes, weights = weightless(panel.firms, spec, weights), sampling_weights(panel.firms, spec, weights)
     if spec.lag == "ancova":
-        notes += (
-            warn(Note("lag_not_used", "lag: ancova is for outcomes on a straight line; growth rates are compared instead", {})),
-        )
+        text = "lag: ancova has no counterpart for an effect in per cent of a total; growth rates are compared"
+        notes += (warn(Note("lag_not_used", text, {})),)
     if sample is not None:
         refuse_unfit(sample, spec, odds=bool(spec.covariates))
         weights, clusters = sample.weights, sample_clusters(sample, panel.firms, spec) if clusters is None else clusters

@@ -61,8 +61,9 @@ def sd_of_change(
     wide = wide.loc[:, wide.columns < before].dropna(axis=1, how="all")
     last = wide.iloc[:, -1] if wide.shape[1] else pd.Series(np.nan, wide.index)
     treated, control = (w * last.notna().to_numpy() for w in _weights(panel, weights))
-    found = {"sd": np.nan, "basis": "none", "spans": (), "level": last[treated > 0].mean(), "n_treated": int((treated > 0).sum())}
-    found["n_control"] = float(control.sum() ** 2 / (control @ control)) if control.any() else 0.0
+    found = {"sd": np.nan, "basis": "none", "spans": (), "level": last[treated > 0].mean(), "n_treated": _effective(treated)}
+    found["n_treated"] = int(found["n_treated"]) if found["n_treated"].is_integer() else found["n_treated"]
+    found["n_control"] = _effective(control)
     if wide.shape[1] < 2:
         periods = "one period" if wide.shape[1] == 1 else "no period"
         return pd.Series({**found, "reason": f"{periods} before {before:g}: no change without the programme is observed"})
@@ -86,7 +87,7 @@ def mde(spread: pd.Series, power: Power, relevant_effect: float | None = None, s
     power : Power
         Level of the test and wanted probability.
     relevant_effect : float, optional
-        The effect that should be found, a share on scales `log` and `poisson`, else in units of the outcome.
+        The effect that should be found with its sign, a share on scales `log` and `poisson`, else in units of the outcome.
     scale : str
         Of the outcome. On `poisson` the spread is taken relative to the treated firms' mean.
 
@@ -167,6 +168,11 @@ def _weights(panel: Panel, weights: pd.Series | None) -> tuple[np.ndarray, np.nd
     if weights is not None and weights.index.nlevels == 2:
         own = sum(w for g, w in by_cohort.items() if np.isfinite(g))
     return treated, np.where(np.isinf(cohort), own, 0.0)
+
+
+def _effective(weights: np.ndarray) -> float:
+    """The number of equally weighted firms that would tell as much: (Σw)²/Σw²."""
+    return float(weights.sum() ** 2 / (weights @ weights)) if weights.any() else 0.0
 
 
 def _at(horizon: int, variances: dict[int, float]) -> tuple[float, str]:

@@ -70,9 +70,9 @@ def pretrend_power(
     Notes
     -----
     Roth (2022), sections I and II. Estimates are drawn from N(slope × span, V), V their joint cluster covariance, and as V is
-    estimated tests and intervals share a draw of χ²/df in its place, with the degrees of freedom of the joint test: its statistic is
-    then noncentral F, as in the closed form of `power`. Passing does not remove bias: where rows before and after entry
-    move together it may add some.
+    estimated tests and intervals share a draw of χ²/df in its place, df that of the joint test: its statistic is then
+    noncentral F, as in the closed form of `power`. Passing does not remove bias: where rows before and after entry move
+    together it may add some.
 
     Examples
     --------

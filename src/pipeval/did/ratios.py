@@ -60,6 +60,17 @@ def ratio_effects(
     -----
     The estimators are linear in the outcome once firms, weights and covariates are the same; a ratio and its parts
     estimated on whoever answered each need not add up.
+
+    Examples
+    --------
+    >>> rows = [("a", 1, 1.0, 0.0), ("a", 2, 1.5, -0.2), ("b", 1, 2.0, 0.0), ("b", 2, 2.3, 0.0)]
+    >>> rows += [("c", 1, 1.0, 1.0), ("c", 2, 1.2, 1.1), ("d", 1, 1.0, 1.0), ("d", 2, 1.0, 1.1)]
+    >>> frame = pd.DataFrame(rows, columns=["firm", "year", "ln_va", "ln_jobs"])
+    >>> frame["start"] = frame["firm"].isin(["a", "b"]) * 2
+    >>> panel = Panel.from_frame(frame, firm_id="firm", period="year", cohort="start", outcomes=["ln_va", "ln_jobs"])
+    >>> import warnings; warnings.simplefilter("ignore")
+    >>> ratio_effects(panel, "ln_va", "ln_jobs", by="overall").table[["part", "estimate"]].round(3).to_dict("list")
+    {'part': ['ln_va', 'ln_jobs', 'ratio'], 'estimate': [0.3, -0.2, 0.5]}
     """
     if len({top, bottom, RATIO}) < 3:
         raise DesignError(f"a ratio needs two outcomes, neither called '{RATIO}'; found '{top}' and '{bottom}'")

@@ -60,6 +60,16 @@ def twfe(
     `linearmodels.PanelOLS` with entity and time effects; clustered covariance times G/(G−1)·(N−1)/N (`group_debias`)
     times N/(N−K), K counting terms and periods but not the firm effects, which are nested in the clusters (Cameron and
     Miller 2015, section IIC); t(G−1).
+
+    Examples
+    --------
+    >>> rows = [("a", 1, 1.0), ("a", 2, 4.0), ("b", 1, 2.0), ("b", 2, 6.0), ("c", 1, 1.0), ("c", 2, 2.0), ("d", 1, 3.0), ("d", 2, 4.5)]
+    >>> frame = pd.DataFrame(rows, columns=["firm", "year", "y"])
+    >>> frame["start"] = frame["firm"].isin(["a", "b"]) * 2
+    >>> panel = Panel.from_frame(frame, firm_id="firm", period="year", cohort="start", outcomes=["y"])
+    >>> import warnings; warnings.simplefilter("ignore")
+    >>> twfe(panel, "y")[["term", "estimate"]].round(3).to_dict("records")
+    [{'term': 'post', 'estimate': 2.25}]
     """
     data, cov = _observed(panel, outcome, weights, covariates)
     terms = _dummies(data, event_times)

@@ -129,7 +129,8 @@ def _drawn(fit: Fit, values: np.ndarray, count: int, enumerated: bool, seed: int
     """The draws, a block at a time.
 
     With s_g the clusters' sums of w z u, t_g those of w x u and b_g those of w z x, a draw v has numerator Σ v s, T = Σ v t, and
-    cluster sums v_g s_g − b_g′T, the columns of x being orthonormal. Residuals under the null are u − δ z / Σ w z², so all of them are linear in δ.
+    cluster sums v_g s_g − b_g′T, the columns of x being orthonormal. Residuals under the null are u − δ z / Σ w z², so all of
+    them are linear in δ.
     """
     groups = len(fit.starts)
     wz = fit.w * fit.z
