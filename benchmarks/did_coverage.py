@@ -21,6 +21,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import NamedTuple
+from zlib import crc32
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -496,7 +497,7 @@ def _always_truth() -> float:
 
 
 PATHS = {
-    "relative_magnitude": (1.0, {-5: -0.05, -4: -0.05, -3: -0.1, -2: -0.1, 0: 0.1, 1: 0.2, 2: 0.3, 3: 0.4}),
+    "relative_magnitude": (1.0, {-4: -0.25, -3: -0.2, -2: -0.25, 0: 0.25, 1: 0.5, 2: 0.75, 3: 1.0}),
     "smoothness": (0.03, {k: 0.015 * (k + 1) * (k + 2) for k in range(-6, 5)}),
 }
 
@@ -738,7 +739,7 @@ STUDIES = {
 
 def drawn(name: str, first: int, last: int) -> pd.DataFrame:
     """The rows of draws `first` to `last` of a study."""
-    key = list(STUDIES).index(name)
+    key = crc32(name.encode())  # of the name, so that another study moves no seed
     rows = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", PipevalWarning)

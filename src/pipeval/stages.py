@@ -213,7 +213,7 @@ def effects(data: Stage, start: Stage, group: Stage, power: Stage, study: Study)
     analysed = _analysed(cells[study.outcomes[0].id], study)
     tables["sample_flow"] = _flow(data, start, panel, sample, analysed, study)
     tables["firms_not_used"] = _not_used(panel, sample, analysed)
-    return {"cells": cells}, tables
+    return {"cells": cells, "paths": paths}, tables
 
 
 def _analysed(cells, study: Study) -> pd.Index:
@@ -320,7 +320,7 @@ def robustness(data: Stage, start: Stage, group: Stage, found: Stage, study: Stu
     cells = {key: found["cells"][key] for key in dict.fromkeys([*primary, *judged])}
     fragile = {o.id: study_fragility(panel, sample, study, o) for o in study.outcomes if o.id in primary}
     tables = {
-        "design_checks": design_checks(start["everyone"], panel, sample, study, cells, group["balance"]),
+        "design_checks": design_checks(start["everyone"], panel, sample, study, cells, group["balance"], found["paths"]),
         "robustness": robustness_grid(panel, sample, study, primary),
         "twfe": two_way_table(panel, study, primary),
         "hidden_bias": hidden_bias_table(panel, sample, study, primary),

@@ -38,8 +38,8 @@ class Panel:
     Raises
     ------
     DataError
-        When a key is repeated, a cohort is missing or not a period, a firm has outcomes but no row in `firms`, or an
-        outcome is infinite.
+        When a key is repeated, a period is not a whole number, a cohort is missing or not a period, a firm has outcomes but no
+        row in `firms`, or an outcome is infinite.
     """
 
     firms: pd.DataFrame
@@ -58,6 +58,7 @@ class Panel:
             object.__setattr__(self, "ledger", pd.DataFrame(columns=["firm_id", "stage", "reason"]))
         _unique(firms.index, "firm", "firms")
         _unique(outcomes.index, "firm-period", "outcomes")
+        outcomes = _with_whole_periods(outcomes)
         unknown = outcomes.index.get_level_values(0).unique().difference(firms.index)
         if len(unknown):
             raise DataError(f"every firm with outcomes needs a row in firms; {some(unknown)} have none")
@@ -114,7 +115,7 @@ class Panel:
         Examples
         --------
         >>> import pandas as pd
-        >>> frame = pd.DataFrame({"id": ["a", "a", "b", "b"], "year": [1, 2, 1, 2], "start": [2, 2, 0, 0], "y": [1.0, 3.0, 1.0, 2.0]})
+        >>> frame = pd.DataFrame({"id": list("aabb"), "year": [1, 2, 1, 2], "start": [2, 2, 0, 0], "y": [1.0, 3.0, 1.0, 2.0]})
         >>> panel = Panel.from_frame(frame, firm_id="id", period="year", cohort="start", outcomes=["y"])
         >>> panel
         Panel: 2 firms (1 treated, 1 never treated), periods 1–2, outcomes y
@@ -222,6 +223,21 @@ def _whole_periods(column: pd.Series, name: str) -> np.ndarray:
         found = some(column.astype(object).fillna("missing")[odd], "other row")
         raise DataError(f"period column '{name}' must hold whole numbers or dates; found {found}. Number the periods 1, 2, …")
     return numbers.astype(int)
+
+
+def _with_whole_periods(outcomes: pd.DataFrame) -> pd.DataFrame:
+    """The outcomes with periods as whole numbers."""
+    periods = outcomes.index.get_level_values(1)
+    if periods.dtype.kind in "iu" or not len(periods):
+        return outcomes
+    if periods.dtype.kind not in "fO" or not all(isinstance(p, int | float) and p == np.round(p) for p in periods.unique()):
+        raise DataError(
+            f"periods are whole numbers; found {some(periods.unique(), 'period')}. Panel.from_frame takes years out of dates; "
+            "number other periods 1, 2, …"
+        )
+    return outcomes.set_index(
+        pd.MultiIndex.from_arrays([outcomes.index.get_level_values(0), periods.astype(int)], names=outcomes.index.names)
+    )
 
 
 def _cohort(column: pd.Series, name: str) -> pd.Series:

@@ -17,13 +17,17 @@ from ..study.specs import DidSpec
 from .aggregate import aggregate
 from .att_gt import att_gt
 from .bounds import Stratum, asked, known_clusters, known_weights
-from .covariates import Covariates, covariates
+from .cells import weightless
+from .covariates import Covariates, covariates, missing_covariates
 from .effects import Effects, effects_from, joined
 from .inference import cluster_codes, standard_errors
 from .kernel import CellError, logit
 
 SMALL_GAP, LARGE_GAP = 0.05, 0.10
 """Differences between the arms in the share that still answers: alike up to the first, unlike beyond the second."""
+
+REWRITTEN = ("few_clusters", "no_std_error", "two_ways_lost")
+"""Notes on standard errors, which a new row has anew."""
 
 MOVED = 0.5
 """Standard errors by which answering firms, weighted for those who do not, may move the estimate."""
@@ -98,7 +102,8 @@ def response_weights(
     Raises
     ------
     DesignError
-        When the design does not compare the same firms at both ends, or no cohort has entered by `period`.
+        When the design does not compare the same firms at both ends, no cohort has entered by `period`, or no comparison firm
+        answered.
 
     Notes
     -----
@@ -120,6 +125,7 @@ def response_weights(
             "response weights go with changes of the same firms (sampling: both_ends, lag: difference, method dr, ipw or reg)"
         )
     cov = covariates(panel.firms, names)
+    left = [*weightless(panel.firms, spec, weights), *missing_covariates(cov, panel.wide(outcome).to_numpy(), panel.firms.index)]
     w = known_weights(panel, spec) if weights is None else weights.reindex(panel.firms.index).fillna(0.0).to_numpy(float)
     usable = (w > 0) & ~cov.missing
     strata = list(asked(panel, outcome, spec, period))
@@ -139,7 +145,10 @@ def response_weights(
         models.append(_model_row("control", stratum.cohort, control))
         estimated[stratum.cohort], part = _weights(panel, stratum.cohort, treated, control, w)
         parts.append(part)
-    return ResponseWeights(pd.concat(parts), estimated, int(period), pd.DataFrame(models), tuple(warn(n) for n in notes))
+    if not parts:
+        raise DesignError(f"no comparison firm observed before entry answered in {period}: there is nobody to weight")
+    left += [warn(n) for n in notes]
+    return ResponseWeights(pd.concat(parts), estimated, int(period), pd.DataFrame(models), tuple(left))
 
 
 def weighted_effect(panel: Panel, outcome: str, spec: DidSpec, response: ResponseWeights) -> Effects:
@@ -179,8 +188,10 @@ def weighted_effect(panel: Panel, outcome: str, spec: DidSpec, response: Respons
         influence += _of_estimation(response, cohort, own[:, column], cells.firm_id)
     arrays = influence[:, None], (treated_weight @ share)[:, None], cells.control[:, columns].any(axis=1)[:, None]
     keys = pd.DataFrame({"term": ["response_weighted"], "period": [period]})
+    told = {str(n): n for n in response.notes}
+    told |= {str(n): warn(n) for n in cells.notes if n.key not in REWRITTEN and str(n) not in told}
     labels = known_clusters(panel.firms, spec)
-    return effects_from(keys, np.array([att @ share]), arrays, cells.firm_id, labels, spec.level, response.notes)
+    return effects_from(keys, np.array([att @ share]), arrays, cells.firm_id, labels, spec.level, tuple(told.values()))
 
 
 def attrition_check(

@@ -13,7 +13,7 @@ from scipy.optimize import brentq
 from ..data.panel import NEVER, Panel
 from ..errors import DataError, DesignError, collected, some, warn
 from ..study.specs import DidSpec
-from .cells import cluster_labels, sampling_weights
+from .cells import cluster_labels, sampling_weights, weightless
 from .counts import net_count
 from .inference import cluster_codes, standard_errors
 
@@ -84,7 +84,9 @@ def lee_table(
         raise DesignError(f"cells are columns of the panel's firms; not found: {absent}. Columns: {list(panel.firms.columns)}")
     level = spec.level if level is None else level
     codes = cluster_codes(known_clusters(panel.firms, spec), panel.firms.index)
+    weightless(panel.firms, spec, None)
     w = known_weights(panel, spec)
+    strata = [s._replace(treated=s.treated[w[s.treated] > 0], control=s.control[w[s.control] > 0]) for s in strata]
     rows = [_row("plain", [_arms(s, None) for s in strata], w, codes, level)]
     if cells:
         number = panel.firms.groupby(list(cells), dropna=False, sort=False).ngroup().to_numpy()

@@ -5,19 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 from .bundle import Bundle
-from .text import Text
+from .text import Text, read_text
 
 # Columns whose codes are made of others, such as `branch=leather`.
-CODED = ("covariate", "worst", "dropped", "detail", "reading", "variant")
+CODED = ("covariate", "worst", "dropped", "detail", "reading", "variant", "placebo", "group", "left_out")
+# Columns of firms whose codes may stand as a group or as what was left out.
+_GROUPS = ("group", "branch", "size_class", "exp_status_baseline")
 
 
 def outcome_label(key: Any, bundle: Bundle, language: str) -> str:
-    """The study's own words for an outcome; its id when it has none."""
+    """The study's own words for an outcome, or those for an index of several; its id when it has none."""
     for outcome in bundle.study.get("outcomes", []):
         if outcome["id"] == key:
             label = outcome.get("label", {})
             return label.get(language) or label.get("en") or next(iter(label.values()), str(key))
-    return str(key)
+    return read_text(language).label("outcome", key)
 
 
 def in_sentence(label: str) -> str:
@@ -58,6 +60,10 @@ def coded(column: str, value: str, bundle: Bundle, text: Text) -> str:
         return ", ".join(covariate_label(term, bundle, text) for term in value.split(", "))
     if column == "variant":
         return _variant(value, bundle, text)
+    if column == "placebo" and value.startswith("pre_period_"):
+        return text.say("code.placebo.pre_period_year", {"value": value.removeprefix("pre_period_")})
+    if column in ("group", "left_out"):
+        return text.label(next((c for c in _GROUPS if text.has(f"code.{c}.{value}")), column), value)
     if column == "detail":
         code, _, rest = value.partition("=")
         words = ", ".join(text.label("table", name) for name in rest.split(", "))

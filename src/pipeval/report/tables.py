@@ -22,9 +22,11 @@ MESSAGES = ("reason", "note")
 # Units in which a value is a share of something, printed as per cent.
 SHARE_UNITS = ("percent", "share", "%", "pct")
 # How the value of a design check is printed; those not named here are p-values.
-CHECK_KINDS = {"support": "pct", "balance": "dec2", "attrition": "points", "clusters": "int"}
+CHECK_KINDS = {"support": "pct", "balance": "dec2", "attrition": "dec2", "clusters": "int"}
 # How another reading of an indicator is printed, by the indicator's kind.
 READING_KINDS = {"growth": "spct", "difference": "spct", "share": "pct"}
+# Sizes, not changes: printed without a sign.
+_SIZES = ("mde", "mde_share", "mde_simulated", "target")
 _NO_STUDY = Bundle.build({}, {})
 _WIDEST = 48  # characters after which a column wraps rather than grows
 _PAGE = 112  # characters of table text that fit side by side on a portrait page
@@ -51,7 +53,7 @@ def read_layout() -> Layout:
 
 def printed_table(bundle: Bundle, block: dict, text: Text) -> str | None:
     """The Markdown of one table block, or None when nothing is left to print."""
-    frame = with_columns(chosen_rows(bundle.table(block["table"]), block), block, bundle)
+    frame = with_columns(chosen_rows(results(bundle, block["table"]), block), block, bundle)
     if "spread" in block and not frame.empty:
         frame = spread(frame, block["spread"])
     if frame.empty:
@@ -61,16 +63,27 @@ def printed_table(bundle: Bundle, block: dict, text: Text) -> str | None:
         headings, aligns, rows = _pivoted(frame, block["pivot"], text)
     else:
         headings, aligns, rows = _listed(frame, block, bundle, text)
-    pipe = _pipe(headings, aligns, rows)
+    return framed(name, pipe_table(headings, aligns, rows), note_values(frame, bundle, text), text)
+
+
+def framed(name: str, pipe: str, values: dict[str, str], text: Text) -> str:
+    """A pipe table with its number, its caption and its note, the last two filled with `values`."""
     width = min(1.0, max(_NARROWEST, pipe.splitlines()[1].count("-") / _PAGE))
     lines = [f'::: {{#tbl-{name.replace("_", "-")} .data width="{width:.2f}"}}', pipe, ""]
-    lines += [f": {text.say(f'table.{name}.caption')}", ""]
+    lines += [f": {text.say(f'table.{name}.caption', values)}", ""]
     if text.has(f"table.{name}.note"):
-        lines += ["::: note", text.say(f"table.{name}.note", _note_values(frame, bundle, text)), ":::", ""]
+        lines += ["::: note", text.say(f"table.{name}.note", values), ":::", ""]
     return "\n".join([*lines, ":::", ""])
 
 
-def _note_values(frame: pd.DataFrame, bundle: Bundle, text: Text) -> dict[str, str]:
+def results(bundle: Bundle, name: str) -> pd.DataFrame:
+    """The table without the outcomes that the programme cannot move (`untouched`): they are placebos and no results."""
+    frame = bundle.table(name)
+    placebos = [o["id"] for o in bundle.study.get("outcomes", []) if o.get("untouched")]
+    return frame[~frame["outcome"].isin(placebos)] if placebos and "outcome" in frame else frame
+
+
+def note_values(frame: pd.DataFrame, bundle: Bundle, text: Text) -> dict[str, str]:
     """What a table's note may name: the level of its intervals, its first outcome, what its standardised differences divide by."""
     outcomes = frame["outcome"].dropna() if "outcome" in frame else pd.Series(dtype=object)
     known = frame["denominator"].dropna() if "denominator" in frame else pd.Series(dtype=object)
@@ -116,8 +129,8 @@ def with_columns(frame: pd.DataFrame, block: dict, bundle: Bundle) -> pd.DataFra
     frame = frame.rename(columns=block.get("rename", {}))
     spec = block.get("beside")
     if spec and not frame.empty and bundle.has(spec["table"]):
-        other = bundle.table(spec["table"])[[spec["key"], *spec["columns"]]].drop_duplicates(spec["key"])
-        frame = frame.merge(other, on=spec["key"], how="left")
+        other = bundle.table(spec["table"]).rename(columns=spec.get("rename", {}))
+        frame = frame.merge(other[[spec["key"], *spec["columns"]]].drop_duplicates(spec["key"]), on=spec["key"], how="left")
     return frame
 
 
@@ -151,6 +164,8 @@ def formatted(column: str, row: dict, bundle: Bundle, text: Text) -> str:
     kind, value = layout.kinds.get(column, "num"), row.get(column)
     if column in CODED and isinstance(value, str) and value:
         return coded(column, value, bundle, text)
+    if column == "untreated" and value != value:
+        return text.label(column, "always" if row.get("type") == "treated_vs_always" else "never")
     if column in ("text", "description"):
         return str(row.get(f"{column}_{text.language}") or row.get(f"{column}_en") or row.get(column) or "")
     if column == "value" and row.get("key") == "as_of":
@@ -169,14 +184,14 @@ def formatted(column: str, row: dict, bundle: Bundle, text: Text) -> str:
         if isinstance(value, int) and str(row.get("key", "")).endswith("_year"):
             return str(value)
         number = text.number(value, effect_kind(column, row))
-        number = number.removeprefix("+") if column in ("mde", "mde_share", "target") else number  # a size, not a change
+        number = number.removeprefix("+") if column in _SIZES else number
         return number + _points_mark(column, row, value, text)
     return _worded(kind, column, value, bundle, text)
 
 
 def effect_kind(column: str, row: dict) -> str:
     """The number format of an effect, a target or an indicator value, from the row's scale or unit."""
-    scale = row.get("scale")
+    scale = "share" if row.get("margin") == "extensive" else row.get("scale")
     if column == "target" and scale not in ("share", "yes_no", "level"):
         whole = abs(row.get(column) or 0) * 1000 % 10 < 1e-6
         unit = row.get("unit", "share")
@@ -189,7 +204,7 @@ def effect_kind(column: str, row: dict) -> str:
         changed = isinstance(row.get("change"), float) and row["change"] == row["change"]
         return ("spct" if changed else "pct") if row.get("unit") in SHARE_UNITS else "num"
     if scale is not None:
-        signed = column not in ("mde", "mde_share", "target")
+        signed = column not in _SIZES
         return {"level": "num", "share": "points", "yes_no": "points"}.get(scale, "spct" if signed else "pct")
     if row.get("unit") is not None and row.get("unit") not in SHARE_UNITS:
         return "dec1" if column.startswith("effect") else "num"
@@ -233,8 +248,8 @@ def light(column: str, code: Any, text: Text) -> str:
 
 
 def _tone(code: str) -> str:
-    good = ("met", "demonstrated", "pass", "ok")
-    bad = ("not_met", "adverse", "target_ruled_out", "infeasible", "fail")
+    good = ("met", "demonstrated", "pass", "ok", "yes")
+    bad = ("not_met", "adverse", "target_ruled_out", "infeasible", "fail", "no")
     fair = ("partly_met", "indicative", "mild", "warn")
     return "good" if code in good else "bad" if code in bad else "fair" if code in fair else "open"
 
@@ -348,9 +363,9 @@ def _pivoted(frame: pd.DataFrame, pivot: dict, text: Text) -> tuple[list[str], l
     return headings, ["left"] * len(keys) + ["right"] * len(codes), rows
 
 
-def _pipe(headings: Sequence[str], aligns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A pipe table whose dashes carry the relative widths of the columns."""
-    widths = _widths([[_bare(c) for c in row] for row in (headings, *rows)])
+def pipe_table(headings: Sequence[str], aligns: Sequence[str], rows: Sequence[Sequence[str]], widest: int = _WIDEST) -> str:
+    """A pipe table whose dashes carry the relative widths of the columns; one wider than `widest` characters wraps."""
+    widths = _widths([[_bare(c) for c in row] for row in (headings, *rows)], widest)
     rule = [":" + "-" * w if a == "left" else "-" * w + ":" for w, a in zip(widths, aligns, strict=True)]
     return "\n".join("| " + " | ".join(row) + " |" for row in (headings, rule, *rows))
 
@@ -361,13 +376,13 @@ def _bare(cell: str) -> str:
     return re.sub(r"\\(.)", r"\1", word)
 
 
-def _widths(rows: Sequence[Sequence[str]]) -> list[int]:
+def _widths(rows: Sequence[Sequence[str]], widest: int) -> list[int]:
     """Characters for each column: what its longest line wants, cut back to its longest word where the page is too narrow."""
     need, want = [], []
     for heading, *cells in zip(*rows, strict=True):
         words = [len(w) * 1.12 for w in heading.split()] + [len(w) for cell in cells for w in cell.split(" ")]
         need.append(min(max(words, default=3), 20) + 2)
-        want.append(max(need[-1], min(max((len(c) for c in cells), default=3), _WIDEST) + 2))
+        want.append(max(need[-1], min(max((len(c) for c in cells), default=3), widest) + 2))
     spare, wish = _PAGE - sum(need), sum(want) - sum(need)
     share = 1.0 if wish <= max(spare, 0) else max(spare, 0) / wish
     return [max(3, round(n + share * (w - n))) for n, w in zip(need, want, strict=True)]

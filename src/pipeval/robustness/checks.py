@@ -6,6 +6,8 @@ only, a row without one of the whole design.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 from scipy import stats
@@ -30,7 +32,13 @@ Found = tuple[str, float, str]  # result, value, rule
 
 
 def design_checks(
-    everyone: Panel, panel: Panel, sample: MatchedSample, study: Study, cells: dict[str, Effects | None], balance: pd.DataFrame
+    everyone: Panel,
+    panel: Panel,
+    sample: MatchedSample,
+    study: Study,
+    cells: dict[str, Effects | None],
+    balance: pd.DataFrame,
+    paths: Mapping[str, Effects] | None = None,
 ) -> pd.DataFrame:
     """One row a check, and for those that differ by outcome one row an outcome: `check, outcome, result, value, rule`.
 
@@ -44,6 +52,8 @@ def design_checks(
         Outcome → its headline estimate by cohort and year; the checks by outcome are made for these.
     balance : DataFrame
         The balance table of the control group.
+    paths : mapping, optional
+        Outcome → its effects by time since entry; by default those of `cells`, which a Poisson outcome does not hold.
     """
     rows = [
         ("support", None, *_support(panel, sample, study)),
@@ -54,7 +64,7 @@ def design_checks(
     ]
     for key, found in cells.items():
         outcome = study.outcome(key)
-        rows.append(("pre_trend", key, *_pre_trend(found, study)))
+        rows.append(("pre_trend", key, *_pre_trend(found, study, (paths or {}).get(key))))
         rows.append(("base_year", key, *_base_year(found, panel, sample, study, outcome)))
     return pd.DataFrame(rows, columns=["check", "outcome", "result", "value", "rule"])
 
@@ -95,13 +105,13 @@ def _balance(balance: pd.DataFrame, study: Study) -> Found:
     return _graded(worst, GOOD_SMD, TOLERABLE_SMD), worst, "balance"
 
 
-def _pre_trend(found: Effects | None, study: Study) -> Found:
+def _pre_trend(found: Effects | None, study: Study, path: Effects | None) -> Found:
     """p-value of the joint test that nothing differed before entry; not testable where growth itself was matched on."""
     if any(c.startswith(GROWTH) for c in (*study.match.columns, *study.did.covariates)):
         return "not_testable", np.nan, "pre_trend_matched"
-    if found is None or "weight_treated" not in found.table:
+    if path is None and (found is None or "weight_treated" not in found.table):
         return "not_testable", np.nan, "pre_trend"
-    p = float(pretrend_test(aggregate(found, "event_time"))["p_value"])
+    p = float(pretrend_test(aggregate(found, "event_time") if path is None else path)["p_value"])
     return _by_p(p), p, "pre_trend"
 
 

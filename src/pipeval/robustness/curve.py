@@ -178,7 +178,10 @@ def _part(job: tuple) -> list[tuple[Choice, dict]]:
     panel, sample, study, outcome, values, mine, main = job
     rows, made = [], _Made({"own": sample} if mine[0].sample == "all" else {}, {})
     with collected():
-        firms, nobody = _firms(panel, outcome, values, mine[0])
+        try:
+            firms, nobody = _firms(panel, outcome, values, mine[0])
+        except DesignError as error:
+            firms, nobody = panel, str(error)
         for choice in mine:
             found, note = {}, nobody
             if not nobody:
