@@ -137,15 +137,15 @@ def truth_of(world: Callable, rule: str = "both_ends", weighted: bool = False, v
 
 
 def averaged(cells: pd.DataFrame, by: str) -> dict:
-    """Key of a summary's row to its truth, averaged as `aggregate` does; NaN is the key of the average of the rows."""
-    v, m = cells["value"], cells["mass"]
+    """Key of a summary's row to its truth, averaged as `aggregate` does; `average` is the key of the mean of the rows."""
+    v, m = cells["value"].to_numpy(), cells["mass"].to_numpy()
     if by == "overall":
-        return {"overall": np.average(v, weights=m)}
-    rows = {float(k): np.average(v[i], weights=m[i]) for k, i in cells.groupby(by).groups.items()}
-    if by == "cohort":
-        mass = cells.groupby("cohort")["mass"].mean()
-        return rows | {"average": float(np.average(list(rows.values()), weights=mass))}
-    return rows | {"average": float(np.mean(list(rows.values())))}
+        return {"overall": float(v @ m / m.sum())}
+    keys, place = np.unique(cells[by].to_numpy(float), return_inverse=True)
+    mass = np.bincount(place, m)
+    rows = np.bincount(place, v * m) / mass
+    share = mass / np.bincount(place) if by == "cohort" else np.ones(len(keys))
+    return dict(zip(keys.tolist(), rows.tolist(), strict=True)) | {"average": float(rows @ share / share.sum())}
 
 
 def own_cells(cells: Effects, world: World) -> pd.DataFrame:
@@ -177,9 +177,10 @@ def rejects(estimator: str, inference: str, p_value: float, kind: str = "size") 
 
 def band(estimator: str, inference: str, table: pd.DataFrame, truth: dict, by: str, kind: str = "exact") -> Row:
     """Whether the band holds the whole path, years before entry (truth 0) among it."""
-    rows = table[table["band_low"].notna()]
-    true = np.array([truth.get(float(k), 0.0) for k in rows[by]])
-    inside = ((rows["band_low"] <= true) & (rows["band_high"] >= true)).all()
+    low, high, key = (table[name].to_numpy(float) for name in ("band_low", "band_high", by))
+    known = np.isfinite(low)
+    true = np.array([truth.get(k, 0.0) for k in key[known].tolist()])
+    inside = ((low[known] <= true) & (high[known] >= true)).all()
     return Row(estimator, inference, np.nan, np.nan, float(inside), np.nan, kind)
 
 
@@ -343,11 +344,9 @@ def amounts_truth() -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def log_ratio(cells: pd.DataFrame, by: str) -> dict:
     """Key of a summary to the log of total over counterfactual total."""
-    sums = cells[["value", "bottom"]].mul(cells["mass"], axis=0)
-    if by == "overall":
-        return {"overall": float(np.log(sums["value"].sum() / sums["bottom"].sum()))}
-    grouped = sums.groupby(cells[by]).sum()
-    return {float(k): float(np.log(r["value"] / r["bottom"])) for k, r in grouped.iterrows()}
+    keys, place = np.unique(np.zeros(len(cells)) if by == "overall" else cells[by].to_numpy(float), return_inverse=True)
+    top, bottom = (np.bincount(place, cells[name] * cells["mass"]) for name in ("value", "bottom"))
+    return dict(zip(["overall"] if by == "overall" else keys.tolist(), np.log(top / bottom).tolist(), strict=True))
 
 
 def poisson(rng: np.random.Generator) -> list[Row]:

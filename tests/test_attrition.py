@@ -354,16 +354,84 @@ def answers(gap: float, effect: float = 1.0, n: int = 400, by_outcome: bool = Fa
     ("panel", "result"),
     [
         (answers(0.0), "pass"),  # the arms answer alike
-        (answers(0.15), "pass"),  # they do not, but no kind of attrition could undo the effect
-        (answers(0.15, effect=0.25), "mild"),  # no kind could, but for sampling error
-        (answers(0.0, effect=0.0), "pass"),
-        (answers(0.08, effect=0.0), "mild"),
-        (answers(0.15, effect=0.0), "fail"),
+        (answers(0.15), "mild"),  # they do not, though those who are lost look like the others
+        (answers(0.15, n=60), "pass"),  # so large a gap may be chance among sixty firms
+        (answers(0.08), "pass"),
+        (answers(0.0, effect=0.0), "pass"),  # an effect of zero is judged like any other
+        (answers(0.08, effect=0.0), "pass"),
+        (answers(0.15, effect=0.0), "mild"),
     ],
 )
-def test_the_check_asks_what_attrition_could_have_done(panel, result):
+def test_the_check_asks_for_the_gap_and_the_move_not_for_the_effect(panel, result):
     found, moved, rule = attrition_check(panel, "y", DidSpec(method="reg"), 2, 1, ("x",))
     assert (found, rule) == (result, "attrition") and abs(moved) < 0.5
+
+
+def leavers(gap: float, strength: float, n: int = 600) -> Panel:
+    """Two periods; the change grows with x in either arm, and the treated with the largest x fall silent, `strength` at random."""
+    rng = np.random.default_rng(9)
+    d, x = np.arange(n) < n // 2, rng.normal(size=n)
+    change = x + rng.normal(0, 0.5, n)
+    silent = np.zeros(n, bool)
+    for arm, share, sign in ((d, 0.2 + gap, 1), (~d, 0.2, -1)):
+        rows = np.flatnonzero(arm)
+        order = np.argsort(sign * x[rows] * strength + rng.normal(0, 1, len(rows)))
+        silent[rows[order[len(rows) - round(share * len(rows)) :]]] = True
+    ids = pd.Index([f"f{i:03d}" for i in range(n)], name="firm_id")
+    y = pd.DataFrame({1: rng.normal(size=n), 2: 0.0}, ids)
+    y[2] = np.where(silent, np.nan, y[1] + change)
+    firms = pd.DataFrame({"cohort": np.where(d, 2.0, NEVER), "x": x, "town": rng.choice(list("abcdefghij"), n)}, ids)
+    return Panel(firms, y.rename_axis(columns="period").stack().to_frame("y"))
+
+
+@pytest.mark.parametrize(("gap", "strength", "result"), [(0.0, 0.0, "pass"), (0.0, 1.5, "mild"), (0.12, 1.5, "fail")])
+def test_an_estimate_that_weighting_moves_is_not_steady(gap, strength, result):
+    panel, spec = leavers(gap, strength), DidSpec(method="reg")
+    found, moved, _ = attrition_check(panel, "y", spec, 2, 1, ("x",))
+    plain = aggregate(att_gt(panel, "y", spec), "period").table.iloc[0]
+    weighted = effect_at(panel, spec).table.iloc[0]
+    assert found == result and (abs(moved) > 0.5) == (result != "pass")
+    assert moved == pytest.approx((weighted["estimate"] - plain["estimate"]) / plain["std_error"], abs=1e-12)
+
+
+def effect_at(panel: Panel, spec: DidSpec):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PipevalWarning)
+        return weighted_effect(panel, "y", spec, response_weights(panel, "y", spec, 2, ("x",)))
+
+
+def test_clusters_of_the_check_are_those_of_the_study_and_sets_are_firms():
+    panel = leavers(0.12, 1.5)
+    choices = {
+        c: attrition_check(panel, "y", DidSpec(method="reg", cluster=c), 2, 1, ("x",)) for c in ("firm_id", "set_id", "town")
+    }
+    assert choices["set_id"] == choices["firm_id"] and choices["town"][1] != choices["firm_id"][1]
+
+
+def test_lee_bounds_take_two_way_clusters_and_known_weights():
+    panel = leavers(0.12, 0.0)
+    rng = np.random.default_rng(0)
+    firms = panel.firms.assign(trade=rng.choice(list("pqrstuvw"), len(panel.firms)), w=rng.uniform(0.5, 2, len(panel.firms)))
+    panel = Panel(firms, panel.outcomes)
+    one = {c: lee_table(panel, "y", DidSpec(cluster=c), 2).iloc[0] for c in ("town", "trade", ("town", "trade"))}
+    both = pd.Series(firms["town"] + firms["trade"], firms.index)
+    crossed = lee_table(Panel(firms.assign(both=both), panel.outcomes), "y", DidSpec(cluster="both"), 2).iloc[0]
+    variance = one["town"]["lower_error"] ** 2 + one["trade"]["lower_error"] ** 2 - crossed["lower_error"] ** 2
+    assert one["town", "trade"]["lower_error"] == pytest.approx(np.sqrt(variance), rel=1e-12)
+    with pytest.raises(DesignError, match="no column of the panel's firms"):
+        lee_table(panel, "y", DidSpec(weights="weight"), 2)
+    lost = Panel(firms.assign(w=firms["w"].where(np.arange(len(firms)) % 10 > 0)), panel.outcomes)
+    with pytest.warns(PipevalWarning, match="without a value of the weight w: 60 firms"):
+        few = lee_table(lost, "y", DidSpec(weights="w"), 2)
+    kept = lost.keep(firms.index[np.arange(len(firms)) % 10 > 0], "test", "no_weight")
+    pd.testing.assert_frame_equal(few, lee_table(kept, "y", DidSpec(weights="w"), 2))
+
+
+def test_later_entrants_are_comparison_in_the_check():
+    panel = answers(0.15)
+    late = panel.firms["cohort"].mask(np.isinf(panel.firms["cohort"]) & (np.arange(400) % 2 == 0), 9.0)
+    moved = Panel(panel.firms.assign(cohort=late), panel.outcomes)
+    assert attrition_check(moved, "y", DidSpec(method="reg"), 2, 1) == attrition_check(panel, "y", DidSpec(method="reg"), 2, 1)
 
 
 def test_the_check_is_not_testable_without_a_later_year_or_an_arm():

@@ -12,7 +12,9 @@ from pipeval import match
 from pipeval.data.panel import NEVER, Panel
 from pipeval.did.aggregate import aggregate
 from pipeval.did.att_gt import att_gt
+from pipeval.did.covariates import mean_before
 from pipeval.did.kernel import CellError, fitted_score, tilting, two_by_two
+from pipeval.did.poisson import poisson_att
 from pipeval.did.sections import two_samples
 from pipeval.errors import DesignError, EstimationError, PipevalWarning
 from pipeval.study.match_spec import MatchSpec
@@ -264,6 +266,43 @@ def test_ancova_needs_one_period_before_and_says_who_has_none():
     assert aggregate(changes, "overall").table["estimate"].item() != aggregate(effects, "overall").table["estimate"].item()
 
 
+def test_the_mean_before_is_a_firm_effect_where_firms_miss_years():
+    """Against least squares on dummies of firms and years; with no gap the plain mean."""
+    rng = np.random.default_rng(3)
+    level = pd.DataFrame(rng.normal(size=(12, 4)) + [0.0, 3.0, -2.0, 9.0])
+    np.testing.assert_allclose(np.ptp(mean_before(level) - level.mean(axis=1)), 0, atol=CLOSED)
+    holes = level.mask(rng.random(level.shape) < 0.3)
+    holes.loc[5] = np.nan
+    long = holes.stack()
+    firm, year = (pd.get_dummies(long.index.get_level_values(k), drop_first=bool(k)).to_numpy(float) for k in (0, 1))
+    fitted = np.linalg.lstsq(np.column_stack([firm, year]), long.to_numpy(), rcond=None)[0][: firm.shape[1]]
+    found = mean_before(holes)
+    assert np.isnan(found[5])
+    np.testing.assert_allclose(np.ptp(found.dropna().to_numpy() - fitted), 0, atol=CLOSED)
+
+
+def test_ancova_does_not_take_the_years_a_firm_misses_for_its_level():
+    """Treated firms are often not seen in the first year, when everybody stood two lower; half of ANCOVA's road was that."""
+    rng, found = np.random.default_rng(5), []
+    for _ in range(30):
+        y = rng.normal(size=(200, 1)) + 0.7 * rng.normal(size=(200, 4)) + [0.0, 2.0, 2.0, 2.0]
+        treated = y[:, :3].mean(axis=1) < 1.2 + 0.5 * rng.normal(size=200)
+        y[rng.random(200) < np.where(treated, 0.6, 0.1), 0] = np.nan
+        panel = tiny({i: (4 if treated[i] else NEVER, *y[i]) for i in range(200)})
+        found.append(quietly(att_gt, panel, "y", DidSpec(method="reg", lag="ancova")).table["estimate"].iloc[-1])
+    assert abs(np.mean(found)) < 3 * np.std(found) / np.sqrt(30) + 0.03
+
+
+def test_years_after_entry_of_earlier_cohorts_do_not_move_the_mean_before():
+    panel, spec = made(), DidSpec(method="reg", lag="ancova")
+    wide, cohort = panel.wide("y"), panel.firms["cohort"]
+    holes = wide.mask(np.random.default_rng(1).random(wide.shape) < 0.1)
+    touched = holes + 50.0 * (holes.columns.to_numpy() >= cohort.to_numpy()[:, None]) * (cohort == cohort.min()).to_numpy()[:, None]
+    one, other = (quietly(att_gt, Panel(panel.firms, f.stack().to_frame("y")), "y", spec).table for f in (holes, touched))
+    late = (one["cohort"] > cohort.min()).to_numpy()
+    np.testing.assert_allclose(one["estimate"][late], other["estimate"][late], atol=CLOSED)
+
+
 def test_ancova_is_unbiased_where_selection_is_on_the_level_before():
     """Firms with a bad year enter: the change regresses to the mean, the lag as covariate takes that out."""
     rng = np.random.default_rng(12)
@@ -458,6 +497,24 @@ def test_sampling_weights_are_a_column_of_the_firms():
     sample = match(firms, MatchSpec(covariates=("x1",), caliper=None))
     with pytest.raises(DesignError, match="weight a matched sample a second time"):
         att_gt(Panel(firms, panel.outcomes), "y", DidSpec(weights="w"), weights=sample)
+
+
+@pytest.mark.parametrize("method", ["dr", "imputation", "poisson"])
+def test_firms_without_a_weight_leave_with_a_note(method):
+    panel = made()
+    rng = np.random.default_rng(2)
+    w = pd.Series(rng.uniform(0.5, 2, len(panel.firms)), panel.firms.index)
+    w.iloc[[3, 8]] = np.nan
+    weighted = Panel(panel.firms.assign(w=w), np.exp(panel.outcomes))
+    spec, estimator = (DidSpec(weights="w"), poisson_att) if method == "poisson" else (DidSpec(method=method, weights="w"), att_gt)
+    with pytest.warns(PipevalWarning, match="without a value of the weight w: 2 firms"):
+        found = estimator(weighted, "y", spec)
+    assert "missing_weight" in {n.key for n in found.notes}
+    assert not found.member[found.firm_id.get_indexer(w.index[[3, 8]])].any()
+    twin = quietly(estimator, weighted, "y", spec.changed({"weights": None}), w.dropna())
+    np.testing.assert_allclose(found.table["estimate"], twin.table["estimate"], atol=CLOSED)
+    plain = quietly(estimator, weighted, "y", spec.changed({"weights": None}))
+    assert not np.allclose(found.table["estimate"], plain.table["estimate"], atol=1e-4)
 
 
 def test_two_columns_are_two_way_clusters():

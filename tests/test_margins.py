@@ -281,3 +281,52 @@ def test_with_one_dummy_a_cell_firm_effects_change_nothing():
     share = [wide.loc[arm, 6].sum() / wide.loc[arm].to_numpy().sum() for arm in (treated, ~treated)]
     conditional = np.log(share[0] / (1 - share[0])) - np.log(share[1] / (1 - share[1]))
     assert poisson_att(part, "y").table["estimate"].item() == pytest.approx(conditional, abs=CLOSED)
+
+
+# choices of a Poisson effect -------------------------------------------------------------------------------------------------
+
+
+def test_odds_are_against_those_compared():
+    """With never-treated firms alone as comparison, cohorts that enter later have no part in the odds."""
+    panel, spec = sellers(), DidSpec(covariates=("x",), comparison="never_treated")
+    alone = panel.keep(panel.firms.index[panel.firms["cohort"].isin([4.0, NEVER])], "t", "t")
+    every, one = (poisson_att(p, "y", spec).table for p in (panel, alone))
+    columns = ["period", "estimate", "std_error", "counterfactual"]
+    np.testing.assert_allclose(every.loc[every["cohort"] == 4, columns], one[columns], atol=ITERATED)
+
+
+def test_balanced_keeps_firms_seen_in_every_year():
+    panel = sellers()
+    seen = np.random.default_rng(0).random(len(panel.outcomes)) > 0.02
+    holes = Panel(panel.firms, panel.outcomes[seen])
+    with pytest.warns(PipevalWarning, match="not observed in every period"):
+        found = poisson_att(holes, "y", DidSpec(sampling="balanced"))
+    whole = holes.wide("y").dropna().index
+    twin = poisson_att(holes.keep(whole, "t", "t"), "y")
+    pd.testing.assert_frame_equal(found.table, twin.table)
+    assert len(found.firm_id) == len(whole) < len(panel.firms)
+
+
+def test_who_leaves_a_poisson_effect_is_said_once():
+    panel = sellers()
+    firms = panel.firms.assign(kind=np.where(np.isinf(panel.firms["cohort"]) & (panel.firms["x"] > 1), "rare", "usual"))
+    firms.loc[[2, 5], "x"] = np.nan
+    odd = Panel(firms, panel.outcomes)
+    with collected() as notes:
+        effects = poisson_att(odd, "y", DidSpec(covariates=("kind", "x"), lag="ancova"), by="event_time")
+    assert sorted(n.key for n in notes) == ["lag_not_used", "missing_covariate", "outside_support"]
+    assert {n.key for n in effects.notes} == {n.key for n in notes}
+    assert next(n for n in notes if n.key == "outside_support").values == {
+        "names": "kind",
+        "n": int((firms["kind"] == "rare").sum()),
+    }
+    with collected() as notes:
+        margin_effects(odd, "y", DidSpec(covariates=("kind", "x")))
+    assert sum(n.key == "missing_covariate" for n in notes) == 1
+
+
+def test_never_treated_needs_never_treated_firms():
+    panel = sellers()
+    entered = panel.keep(panel.firms.index[np.isfinite(panel.firms["cohort"])], "t", "t")
+    with pytest.raises(DesignError, match="needs never-treated firms and there is none"):
+        poisson_att(entered, "y", DidSpec(comparison="never_treated"))

@@ -440,6 +440,66 @@ def test_amounts_of_pairs_are_those_of_their_weights_clustered_by_set():
     pd.testing.assert_frame_equal(found, plain)
 
 
+POISSON = {
+    "pairs": PAIR,
+    "replacement": AGAIN,
+    "two with replacement": AGAIN | {"ratio": 2},
+    "few strata": {"method": "subclass", "subclasses": 3},
+    "odds": {"method": "ipw"},
+    "full": {"method": "full"},
+}
+
+
+@pytest.mark.parametrize("choices", POISSON.values(), ids=POISSON)
+def test_amounts_have_the_error_of_their_linear_part(choices):
+    """One cohort, two years: log of a ratio of means moves like each arm's amounts over their mean, whatever the match."""
+    firms, y = made(150, cohorts=(2.0,))
+    later = made(150, seed=1)[1]
+    wide = np.exp(pd.DataFrame({1: y, 2: 0.8 * y + 0.5 * later}).rename_axis(index="firm_id", columns="period"))
+    sample = match(firms, spec_of(**choices))
+    w = sample.weights.droplevel("cohort").reindex(wide.index).fillna(0.0)
+    linear = wide.copy()
+    for arm in (np.isinf(firms["cohort"]), np.isfinite(firms["cohort"])):
+        linear[arm] = wide[arm] / np.average(wide[arm], axis=0, weights=w[arm])
+
+    def long(frame):
+        return Panel(firms, frame.stack().to_frame("y"))
+
+    found = poisson_att(long(wide), "y", weights=sample)
+    twin = att_gt(long(linear), "y", DidSpec(), sample)
+    np.testing.assert_allclose(found.influence[:, 0], twin.influence[:, 1], atol=1e-9)
+    assert found.table["std_error"].iloc[0] == pytest.approx(twin.table["std_error"].iloc[1], rel=1e-8)
+    known = poisson_att(long(wide), "y", weights=sample.weights, clusters=sample.clusters).table["std_error"].iloc[0]
+    put_right = choices.get("replace") or choices["method"] in ("subclass", "ipw")
+    assert (abs(known / found.table["std_error"].iloc[0] - 1) > 1e-3) == bool(put_right)
+
+
+@pytest.mark.parametrize("choices", [AGAIN, {"method": "subclass", "subclasses": 3}], ids=["replacement", "few strata"])
+def test_amounts_of_two_cohorts_keep_the_shares_of_the_cohorts(choices):
+    """Over several cohorts a cohort's part of the influence has a mean of its own, which no match has made and none may take out."""
+    panel = staggered(120, zeros=True)
+    sample = match(panel.firms, spec_of(**choices))
+    row = poisson_att(panel, "y", weights=sample, by="overall")
+    plain = poisson_att(panel, "y", weights=sample.weights, by="overall")
+    assert row.table["estimate"].iloc[0] == plain.table["estimate"].iloc[0]
+    cohort = panel.firms["cohort"].to_numpy()
+    for g in (2003.0, 2004.0):
+        ours, known = (e.influence[cohort == g, 0].sum() for e in (row, plain))
+        assert ours == pytest.approx(known, abs=1e-9)
+    assert 0.7 < row.table["std_error"].iloc[0] / plain.table["std_error"].iloc[0] < 1.4
+
+
+def test_amounts_take_no_odds_on_top_of_a_match_that_made_its_own():
+    panel = staggered(90, zeros=True)
+    for choices in (AGAIN, {"method": "ipw"}):
+        sample = match(panel.firms, spec_of(**choices))
+        for method in ("reg", "dr"):
+            with pytest.raises(DesignError, match="a second time"):
+                poisson_att(panel, "y", DidSpec(method=method, covariates=("x2",)), sample)
+    pairs = match(panel.firms, spec_of(**PAIR))
+    assert poisson_att(panel, "y", DidSpec(covariates=("x2",)), pairs).table["std_error"].notna().all()
+
+
 # ---- panels
 
 
@@ -546,7 +606,10 @@ def test_refuse_unfit():
             with pytest.raises(DesignError, match="a second time"):
                 refuse_unfit(sample, DidSpec(method=method, covariates=("x1",)))
         refuse_unfit(sample, DidSpec(method="reg", covariates=("x1",)))
+        refuse_unfit(sample, DidSpec(method="reg", lag="ancova"))
         refuse_unfit(sample, plain)
+        with pytest.raises(DesignError, match="a second time"):
+            refuse_unfit(sample, DidSpec(lag="ancova"))
     refuse_unfit(pairs, dr)
     panel = staggered(90)
     late = match_panel(panel, spec_of(**PAIR, by_cohort=True, window=1))

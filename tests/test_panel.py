@@ -56,3 +56,13 @@ def test_the_frame_is_left_as_it_was():
     panel = Panel.from_frame(frame, firm_id="id", period="t", cohort="start", outcomes=["y"])
     panel.outcomes["y"] = 0.0
     pd.testing.assert_frame_equal(frame, before)
+
+
+@pytest.mark.parametrize("periods", [[2003.5, 2004.5], ["2003", "2004"], pd.to_datetime(["2003-01-01", "2004-01-01"])])
+def test_periods_are_whole_numbers(periods):
+    firms = pd.DataFrame({"cohort": [2004.0, NEVER]}, index=["a", "b"])
+    index = pd.MultiIndex.from_product([firms.index, periods])
+    with pytest.raises(DataError, match="periods are whole numbers; found 2 periods"):
+        Panel(firms, pd.DataFrame({"y": 1.0}, index=index))
+    whole = Panel(firms, pd.DataFrame({"y": 1.0}, index=pd.MultiIndex.from_product([firms.index, [2003.0, 2004.0]])))
+    assert whole.periods.tolist() == [2003, 2004] and whole.periods.dtype.kind == "i"

@@ -27,6 +27,7 @@ CHOICES = {
     "sample": ("all", "balanced", "without_other_programmes"),
     "outliers": ("kept", "winsorised"),
 }
+_OTHER = "#98a4af"  # lighter than the blue, in grey too
 _GAP = 0.7  # rows between two groups of choices
 
 
@@ -48,7 +49,7 @@ def curve(table: pd.DataFrame, ax: Axes, text: Text | None = None, scale: str = 
     width = float(np.clip(120 / max(len(rows), 1), 0.5, 1.6))
     main = rows["headline"].astype(bool)
     same = (rows["question"] == "same") & ~main
-    looks = ((~same & ~main, PALE, PALE, "figure.other_question"), (same, SKY, BLUE, "figure.same_question"))
+    looks = ((~same & ~main, PALE, _OTHER, "figure.other_question"), (same, SKY, BLUE, "figure.same_question"))
     for chosen, bar, dot, words in looks:
         part = rows[chosen]
         if len(part):
@@ -66,7 +67,7 @@ def curve(table: pd.DataFrame, ax: Axes, text: Text | None = None, scale: str = 
 
 
 def curve_choices(table: pd.DataFrame, ax: Axes, text: Text | None = None) -> None:
-    """A mark for each choice of each row, in the order of `curve`: a line of marks a choice, groups apart; pale for another question.
+    """A mark for each choice of each row, in the order of `curve`: a line of marks a choice, groups apart.
 
     `table`: the columns of `CHOICES` beside those of `curve`. A group with a single choice is left out.
     """
@@ -75,12 +76,16 @@ def curve_choices(table: pd.DataFrame, ax: Axes, text: Text | None = None) -> No
     places, names, groups = _lines(rows, text)
     x, main = rows["x"].to_numpy(float), rows["headline"].to_numpy(bool)
     same = (rows["question"] == "same").to_numpy() & ~main
-    size = float(np.clip(1500 / max(len(rows), 1), 4, 30))
+    size = float(np.clip(5000 / max(len(rows), 1), 14, 30))
     for (column, code), y in places.items():
         mine = (rows[column] == code).to_numpy()
-        for chosen, colour in ((mine & ~same & ~main, PALE), (mine & same, BLUE)):
-            ax.scatter(x[chosen], np.full(chosen.sum(), y), color=colour, marker="|" if len(rows) > 60 else "s", s=size, linewidth=0.8)
-        ax.scatter(x[mine & main], np.full((mine & main).sum(), y), color=ORANGE, edgecolors=INK, marker="D", s=20, linewidth=0.6, zorder=4)
+        for chosen, colour in ((mine & ~same & ~main, _OTHER), (mine & same, BLUE)):
+            ax.scatter(
+                x[chosen], np.full(chosen.sum(), y), color=colour, marker="|" if len(rows) > 60 else "s", s=size, linewidth=0.8
+            )
+        ax.scatter(
+            x[mine & main], np.full((mine & main).sum(), y), color=ORANGE, edgecolors=INK, marker="D", s=20, linewidth=0.6, zorder=4
+        )
     for middle, heading in groups:
         ax.text(1.01, middle, heading, transform=ax.get_yaxis_transform(), fontsize=7, fontweight="bold", va="center", color=INK)
     ax.set_yticks(list(places.values()), names, fontsize=6.5)

@@ -35,8 +35,14 @@ def shown(values: pd.Series, scale: str) -> pd.Series:
 
 
 def effect_axis(scale: str, text: Text) -> str:
-    """The words along an axis of effects."""
-    return text.say("figure.effect_log" if not scale else "figure.effect_unit" if scale == "level" else "figure.effect_percent")
+    """The words along an axis of effects on that scale.
+
+    >>> effect_axis("log", read_text("en")), effect_axis("yes_no", read_text("es"))
+    ('Effect (%)', 'Efecto (puntos porcentuales)')
+    """
+    if scale in ("share", "yes_no"):
+        return text.say("figure.effect_points")
+    return text.say({"": "figure.effect_log", "level": "figure.effect_unit"}.get(scale, "figure.effect_share"))
 
 
 def event_study(table: pd.DataFrame, ax: Axes, text: Text | None = None, scale: str = "") -> None:
@@ -155,7 +161,7 @@ def sensitivity_rows(tables: Mapping[str, pd.DataFrame], outcome: str) -> pd.Dat
         sets = part["honest"].query("kind == 'relative_magnitude'").sort_values("bound")
         found.append(sets[["bound", "conf_low", "conf_high"]].assign(row="honest"))
     columns = ["row", "bound", "estimate", "conf_low", "conf_high", "lower", "upper"]
-    table = pd.concat([f.reindex(columns=columns).astype({c: float for c in columns[1:]}) for f in found if len(f)] or [
+    table = pd.concat([f.reindex(columns=columns).astype(dict.fromkeys(columns[1:], float)) for f in found if len(f)] or [
         pd.DataFrame(columns=columns)], ignore_index=True)  # fmt: skip
     table = table.dropna(subset=columns[2:], how="all")
     order = {name: i for i, name in enumerate((*_CHECKS, "honest"))}

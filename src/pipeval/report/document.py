@@ -7,6 +7,7 @@ from pathlib import Path
 from .bundle import Bundle
 from .judgement import verdict_paragraphs
 from .remarks import note_lines
+from .sensitivity_sentences import findings_table
 from .sentences import SENTENCES, programme_name
 from .tables import printed_table, read_layout
 from .text import Text, escape
@@ -71,6 +72,8 @@ def _block(block: dict, bundle: Bundle, text: Text, figures: dict[str, Path]) ->
     if "table" in block:
         table = printed_table(bundle, block, text)
         return table or "", "" if block.get("optional") or bundle.has(block["table"]) else text.say(f"table.{block['table']}.short")
+    if "findings" in block:
+        return findings_table(bundle, block, text) or "", ""
     if "figure" in block:
         return _figure(block["figure"], text, figures), ""
     if "say" in block:

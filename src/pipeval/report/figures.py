@@ -8,8 +8,10 @@ from pathlib import Path
 import pandas as pd
 
 from .bundle import Bundle
+from .curve_plots import CHOICES, curve, curve_choices, curve_rows
+from .did_plots import detectable, event_study, forest, sensitivity, sensitivity_rows
 from .labels import covariate_label, outcome_label
-from .plots import INK, QUIET, detectable, disbursement, event_study, export_status, forest, love_plot, overlap, sample_flow, trends
+from .plots import INK, QUIET, disbursement, export_status, love_plot, overlap, sample_flow, trends
 from .tables import chosen_rows
 from .text import Text
 
@@ -65,10 +67,10 @@ def _panels(bundle: Bundle, text: Text, table: str, paint: Callable) -> object:
     outcomes = list(dict.fromkeys(frame["outcome"]))[:3]
     figure, axes = _canvas(7.6, 2.6, 1, len(outcomes))
     for ax, outcome in zip(axes, outcomes, strict=True):
-        paint(frame[frame["outcome"] == outcome], ax, text)
+        paint(frame[frame["outcome"] == outcome], ax, outcome)
         ax.set_title(outcome_label(outcome, bundle, text.language), fontsize=9)
         ax.tick_params(labelsize=7.5)
-        if ax is not axes[0]:
+        if ax is not axes[0] and ax.get_ylabel() == axes[0].get_ylabel():
             ax.set_ylabel("")
         if ax is not axes[len(axes) // 2]:
             ax.set_xlabel("")
@@ -84,11 +86,12 @@ def _single(bundle: Bundle, text: Text, frame: pd.DataFrame, paint: Callable, he
 
 
 def _trends_figure(bundle: Bundle, text: Text) -> object:
-    return _panels(bundle, text, "trends", trends)
+    return _panels(bundle, text, "trends", lambda rows, ax, _: trends(rows, ax, text))
 
 
 def _event_figure(bundle: Bundle, text: Text) -> object:
-    return _panels(bundle, text, "event_study", event_study)
+    scales = _scales(bundle)
+    return _panels(bundle, text, "event_study", lambda rows, ax, key: event_study(rows, ax, text, scales.get(key, "")))
 
 
 def _love_figure(bundle: Bundle, text: Text) -> object:
@@ -98,21 +101,57 @@ def _love_figure(bundle: Bundle, text: Text) -> object:
 
 
 def _forest_figure(bundle: Bundle, text: Text) -> object:
+    """The headline effects; outcomes that the programme cannot move are checks and have no place among them."""
     frame = chosen_rows(bundle.table("effects"), {"where": {"headline": [True]}})
-    frame = frame[(frame["scale"] != "level") & frame["effect"].notna()]
-    relevant = {o["id"]: _signed(o) for o in bundle.study.get("outcomes", [])}
-    frame = frame.assign(
-        name=[_name(row, bundle, text) for row in frame.to_dict("records")],
-        target=pd.to_numeric(frame["outcome"].map(relevant), errors="coerce"),
-    )
+    frame = frame[(frame["scale"] != "level") & frame["effect"].notna() & ~frame["outcome"].isin(_untouched(bundle))]
+    target = pd.to_numeric(frame["outcome"].map(_relevant(bundle)), errors="coerce")
+    frame = frame.assign(name=[_name(row, bundle, text) for row in frame.to_dict("records")], target=target)
+    if "mde" in frame:
+        frame = frame.assign(mde=frame["mde"].where(~(target < 0), -frame["mde"]))
     return _single(bundle, text, frame, forest, 1.0 + 0.24 * len(frame))
 
 
 def _power_figure(bundle: Bundle, text: Text) -> object:
     frame = bundle.table("power")
     frame = frame.assign(mde=frame["mde_share"] if "mde_share" in frame else frame["mde"]).dropna(subset=["mde"])
-    frame = frame.assign(name=[outcome_label(o, bundle, text.language) for o in frame["outcome"]])
+    frame = frame[~frame["outcome"].isin(_untouched(bundle))]
+    frame = frame.assign(name=[_name(row, bundle, text) for row in frame.to_dict("records")])
+    if bundle.has("simulated_power"):
+        simulated = bundle.table("simulated_power").set_index("outcome")["mde_share"]
+        frame = frame.assign(mde_simulated=frame["outcome"].map(simulated))
     return _single(bundle, text, frame, detectable, 1.0 + 0.23 * len(frame))
+
+
+def _curve_figure(bundle: Bundle, text: Text) -> object:
+    """The curve of the first primary outcome, and under it the choices."""
+    frame = bundle.table("curve")
+    key = frame["outcome"].iloc[0]
+    frame = frame[frame["outcome"] == key]
+    if "estimate" not in frame or curve_rows(frame).empty:
+        return None
+    lines = sum(frame[c].nunique() for c in CHOICES)
+    figure, (above, below) = _canvas(7.4, 2.6 + 0.125 * lines, 2, 1, [2.2, 0.4 + 0.125 * lines])
+    curve(frame, above, text, _scales(bundle).get(key, ""))
+    curve_choices(frame, below, text)
+    n = text.number(int((curve_rows(frame)["question"] == "same").sum()), "int")
+    _title(figure, text.say("figure.curve.title", {"outcome": outcome_label(key, bundle, text.language), "n": n}))
+    above.tick_params(labelbottom=False)
+    return _legend(figure, above)
+
+
+def _sensitivity_figure(bundle: Bundle, text: Text) -> object:
+    """The first primary outcome that has more than its headline to show."""
+    names = ("effects", "few_clusters", "attrition_bounds", "trend_power", "left_out", "honest")
+    tables = {name: bundle.table(name) for name in names if bundle.has(name)}
+    key = bundle.table("sensitivity")["outcome"].iloc[0]
+    rows = sensitivity_rows(tables, key)
+    if len(rows) < 2:
+        return None
+    figure, axes = _canvas(7.2, 1.2 + 0.25 * len(rows), 1, 1)
+    relevant = _relevant(bundle).get(key)
+    sensitivity(rows, axes[0], text, _scales(bundle).get(key, ""), float("nan") if relevant is None else relevant)
+    _title(figure, text.say("figure.sensitivity.title", {"outcome": outcome_label(key, bundle, text.language)}))
+    return _legend(figure, axes[0])
 
 
 def _overlap_figure(bundle: Bundle, text: Text) -> object:
@@ -138,24 +177,41 @@ def _signed(outcome: dict) -> float | None:
     return None if effect is None else -abs(effect) if outcome.get("direction") == "decrease" else effect
 
 
+def _relevant(bundle: Bundle) -> dict:
+    return {o["id"]: _signed(o) for o in bundle.study.get("outcomes", [])}
+
+
+def _scales(bundle: Bundle) -> dict:
+    return {o["id"]: o.get("scale", "") for o in bundle.study.get("outcomes", [])}
+
+
+def _untouched(bundle: Bundle) -> list:
+    return [o["id"] for o in bundle.study.get("outcomes", []) if o.get("untouched")]
+
+
 def _name(row: dict, bundle: Bundle, text: Text) -> str:
     points = text.say("points") if row.get("scale") in ("share", "yes_no") else ""
     return outcome_label(row["outcome"], bundle, text.language) + (f" ({points.strip()})" if points else "")
 
 
-def _canvas(width: float, height: float, rows: int, columns: int):
+def _canvas(width: float, height: float, rows: int, columns: int, heights: list[float] | None = None):
     # A Figure of its own, not pyplot's: no global state, and two languages can be drawn side by side.
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), dpi=150, layout="constrained")
-    return figure, list(figure.subplots(rows, columns, squeeze=False).flat)
+    return figure, list(figure.subplots(rows, columns, squeeze=False, sharex=heights is not None, height_ratios=heights).flat)
 
 
 def _legend(figure, ax):
     handles, words = ax.get_legend_handles_labels()
     if handles:
-        figure.legend(handles, words, loc="outside lower center", ncols=min(4, len(handles)))
+        figure.legend(handles, words, loc="outside lower center", ncols=min(len(handles), 4 if sum(map(len, words)) < 90 else 2))
     return figure
+
+
+def _title(figure, words: str) -> None:
+    """A title from the left end of the figure: an axis with long names leaves too little room above itself."""
+    figure.suptitle(words, x=0.01, ha="left", fontsize=10, fontweight="bold", color=INK)
 
 
 FIGURES = {
@@ -166,6 +222,8 @@ FIGURES = {
     "trends": ("trends", _trends_figure),
     "effects": ("effects", _forest_figure),
     "event_study": ("event_study", _event_figure),
+    "curve": ("curve", _curve_figure),
+    "sensitivity": ("sensitivity", _sensitivity_figure),
     "transitions": ("transitions", _status_figure),
     "disbursement": ("disbursement", _disbursement_figure),
 }

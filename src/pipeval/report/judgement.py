@@ -11,7 +11,7 @@ import pandas as pd
 
 from .bundle import Bundle
 from .labels import in_sentence, outcome_label
-from .tables import SHARE_UNITS, formatted, light
+from .tables import SHARE_UNITS, formatted, light, results
 from .text import Text, escape
 
 ATTAINMENT = ("met", "partly_met", "not_met", "not_yet_due", "not_measurable", "infeasible")
@@ -94,7 +94,7 @@ def _evidenced(rows: pd.DataFrame, bundle: Bundle, text: Text) -> str:
 
 
 def _unseen(bundle: Bundle, text: Text) -> str:
-    power = bundle.table("power")
+    power = results(bundle, "power")
     if power.empty:
         return ""
     if power["mde_share"].isna().all():

@@ -12,7 +12,8 @@ from .judgement import answer, listing, tally
 from .labels import covariate_label, in_sentence, outcome_label
 from .match_sentences import GOOD_BALANCE, TOLERABLE_BALANCE, cluster_words, design_of, family
 from .match_sentences import SENTENCES as OF_MATCH
-from .tables import formatted
+from .sensitivity_sentences import SENTENCES as OF_SENSITIVITY
+from .tables import formatted, results
 from .text import Text, escape
 
 # The sample of the balance table that carries the headline, by effective design.
@@ -22,7 +23,8 @@ HEADLINE_SAMPLE = {"adjusted": "weighted", "matched": "after", "plain": "before"
 def asked(bundle: Bundle, text: Text) -> list[str]:
     """What was asked, of whom, as of when."""
     study = bundle.study
-    outcomes = [in_sentence(outcome_label(o["id"], bundle, text.language)) for o in study.get("outcomes", [])]
+    asked_of = [o["id"] for o in study.get("outcomes", []) if not o.get("untouched")]
+    outcomes = [in_sentence(outcome_label(o, bundle, text.language)) for o in asked_of]
     values = {
         "programme": escape(programme_name(bundle, text)),
         "as_of": escape(text.day(study.get("as_of"), "long")),
@@ -36,7 +38,7 @@ def asked(bundle: Bundle, text: Text) -> list[str]:
 
 def headline(bundle: Bundle, text: Text) -> list[str]:
     """Which headline differences can be told from zero, and which cannot."""
-    effects = bundle.table("effects")
+    effects = results(bundle, "effects")
     if effects.empty or "headline" not in effects:
         return []
     effects = effects[effects["headline"] == True]  # noqa: E712 - the column may hold None
@@ -97,7 +99,7 @@ def estimation(bundle: Bundle, text: Text) -> list[str]:
 
 def power(bundle: Bundle, text: Text) -> list[str]:
     """Which targets the sample could have detected."""
-    rows = bundle.table("power")
+    rows = results(bundle, "power")
     if rows.empty:
         return []
     plan = bundle.study.get("power", {})
@@ -144,7 +146,7 @@ def balance(bundle: Bundle, text: Text) -> list[str]:
 
 def pretrend(bundle: Bundle, text: Text) -> list[str]:
     """Which pre-programme trends could be tested, with what result, and what the test could have seen."""
-    rows = bundle.table("pretrend")
+    rows = results(bundle, "pretrend")
     if rows.empty:
         return []
     testable = rows["testable"] == True  # noqa: E712 - the column may hold None
@@ -222,7 +224,7 @@ def corrective(bundle: Bundle, text: Text) -> list[str]:
             }
             reached = pd.notna(row["share"]) and row["share"] >= 1
             items.append("- " + text.say("say.corrective." + ("undated" if reached else "activity"), values))
-    for row in bundle.table("power").to_dict("records"):
+    for row in results(bundle, "power").to_dict("records"):
         if row.get("detectable") is False:
             values = {
                 "outcome": escape(outcome_label(row["outcome"], bundle, text.language)),
@@ -244,7 +246,7 @@ def untestable(bundle: Bundle, text: Text) -> list[str]:
         without = [str(int(c)) for c, rows in cells.groupby("cohort") if not (rows["phase"] == "pre").any()]
         if without:
             sentences.append(text.say("say.untestable.cohorts", {"cohorts": listing(without, text)}))
-    power_rows = bundle.table("power")
+    power_rows = results(bundle, "power")
     if len(power_rows) and power_rows["mde_share"].isna().all():
         sentences.append(text.say("say.untestable.power"))
     gaps = len(bundle.table("gaps"))
@@ -309,4 +311,4 @@ SENTENCES = {
     "outputs": outputs,
     "corrective": corrective,
     "untestable": untestable,
-} | OF_MATCH
+} | OF_MATCH | OF_SENSITIVITY

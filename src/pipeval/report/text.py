@@ -78,7 +78,8 @@ class Text:
         """A number as it is printed; undefined is a dash.
 
         `kind`: int, dec1, dec2, dec3, num (decimals by its size), pct (a share as per cent; pct0 without decimals),
-        spct (signed), points (a share as percentage points), p (p-value), money (no decimals), year.
+        spct (signed), ratio (to an earlier value: 1.05 is +5.0 per cent), points (a share as percentage points), p (p-value),
+        money (no decimals), year.
 
         >>> words = read_text("es", "es_MX")
         >>> words.number(1234567.4, "money"), words.number(0.0912, "spct"), words.number(0.0004, "p")
@@ -155,6 +156,8 @@ def _written(value: float, kind: str, locale: str) -> str:
         return "<" + format_decimal(0.001, "0.000", locale) if value < 0.0005 else format_decimal(value, "0.000", locale)
     if kind == "year":
         return str(int(value))
+    if kind == "ratio":
+        value, kind = value - 1, "spct"
     if kind in ("pct", "pct0", "spct", "points"):
         rounded = round(value * 100, 1) + 0.0
         sign = "+" if kind not in ("pct", "pct0") and rounded > 0 else ""

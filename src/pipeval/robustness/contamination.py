@@ -14,6 +14,7 @@ from ..did.subgroups import FEWEST, spillover_effects
 from ..errors import DesignError, EstimationError, collected
 from ..matching.matched import MatchedSample
 from ..study.specs import Outcome, Study
+from .outliers import attempted
 
 COLUMNS = [
     "row", "outcome", "scale", "estimate", "std_error", "conf_low", "conf_high", "p_value", "df",
@@ -108,7 +109,7 @@ def _spilled(
     panel: Panel, everyone: Panel, near: dict[str, tuple[pd.Index, str]], sample: MatchedSample, study: Study, outcome: Outcome
 ) -> dict[str, dict]:
     """The rows that compare untreated firms with each other, and the naive one."""
-    inside = population(compared(panel, sample, study), outcome).firms
+    inside = population(compared(panel, sample, study) if sample.scores.size else panel, outcome).firms
     controls = inside.index[inside["cohort"] == NEVER]
     treated, start = inside.index.difference(controls), int(inside["cohort"].min())
     used = tuple(c for c in study.did.covariates if c not in outcome.among)
@@ -146,9 +147,5 @@ def _terms(run: Callable[[], pd.DataFrame], wanted: dict[str, tuple[int, int]]) 
 
 def _row(run: Callable[[], Effects], study: Study, n_left: int) -> dict:
     """The effect in the reference year, or why there is none."""
-    try:
-        with collected():
-            found = at_reference(run(), study.treatment.reference_year)
-    except (DesignError, EstimationError) as error:
-        return {"note": str(error)}
-    return {**found.reindex(COLUMNS[3:-2]), "n_left": n_left}
+    found, note = attempted(lambda: at_reference(run(), study.treatment.reference_year))
+    return {"note": note} if note else {**found.reindex(COLUMNS[3:-2]), "n_left": n_left}

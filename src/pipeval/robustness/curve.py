@@ -92,19 +92,26 @@ def specification_curve(
     stamp = _stamp(panel, sample, study, outcome, levels)
     every = choices(panel, study, outcome, tuple(levels))
     keys = {c: sha256(f"{stamp}{c}".encode()).hexdigest()[:16] for c in every}
-    old = {} if known is None else known.drop_duplicates("row_key").set_index("row_key").to_dict("index")
+    old = {} if known is None else _by_key(known)
     together = {}
     for c in every:
         if keys[c] not in old:
             together.setdefault((c.sample, c.prices, c.outliers), []).append(c)
-    first = every[0]
+    first, main = every[0], None
     with collected():
-        main = _estimated(panel, study, outcome, first, _Made({"own": sample}, {}))
+        if together:
+            main = _estimated(panel, study, outcome, first, _Made({"own": sample}, {}))
     jobs = [(panel, sample, study, outcome, levels[group[1]], mine, main) for group, mine in together.items()]
     done = {c: row for part in (map if executor is None else executor.map)(_part, jobs) for c, row in part}
     done |= {c: {k: old[keys[c]][k] for k in (*FOUND, "note")} for c in every if keys[c] in old}
     rows = [c._asdict() | done[c] | {"headline": c == first, "row_key": keys[c]} for c in every]
     return _finished(pd.DataFrame(rows))
+
+
+def _by_key(known: pd.DataFrame) -> dict[str, dict]:
+    """The rows of an earlier curve, also as read from a file; which of them repeat others is judged anew."""
+    note = known["note"].fillna("").replace("repeats", "")
+    return known.assign(note=note).drop_duplicates("row_key").set_index("row_key").to_dict("index")
 
 
 def _finished(table: pd.DataFrame) -> pd.DataFrame:
@@ -135,9 +142,10 @@ def headline_choice(study: Study, outcome: Outcome) -> Choice:
     """The row that the study's own choices are."""
     did, lag = study.did, outcome.lag or study.did.lag
     if study.headline == "matched":
-        return Choice("own", "reg", "difference", "nothing", "own_controls", "year_before", "all", "kept", "constant")
+        method = did.method if lag == "ancova" else "reg"  # the mean before is a covariate: methods differ
+        return Choice("own", method, lag, "nothing", "own_controls", _base(lag), "all", "kept", "constant")
     adjusted = "plan" if any(c not in outcome.among for c in did.covariates) else "nothing"
-    method = did.method if adjusted == "plan" or did.method == "imputation" else "reg"
+    method = did.method if adjusted == "plan" or lag == "ancova" or did.method == "imputation" else "reg"
     comparison = "own_untreated" if method == "imputation" else did.comparison
     return Choice("common_support", method, lag, adjusted, comparison, _base(lag), "all", "kept", "constant")
 
@@ -252,7 +260,9 @@ def _spec(study: Study, choice: Choice) -> DidSpec:
     did, sets = study.did, {"plan": study.did.covariates, "short": _short(study)}
     own = {} if choice.comparison.startswith("own") else {"comparison": choice.comparison}
     earlier = did.anticipation + (choice.base == "one_earlier")
-    plain = {"comparison": "not_yet_treated", "base": "universal", "sampling": "both_ends"}
+    levels = choice.lag == "difference" and choice.method in ("dr", "ipw", "reg")
+    sampling = did.sampling if levels or did.sampling == "balanced" else "both_ends"
+    plain = {"comparison": "not_yet_treated", "base": "universal", "sampling": sampling}
     made = {"method": choice.method, "lag": choice.lag, "anticipation": earlier, "covariates": sets.get(choice.adjusted, ())}
     return did.changed(plain | own | made)
 

@@ -124,7 +124,9 @@ def _attrition(table: pd.DataFrame, main: pd.Series, outcome: Outcome, clear: bo
 
 
 def _placebos(table: pd.DataFrame, main: pd.Series, outcome: Outcome, clear: bool):
-    for row in table.to_dict("records"):
+    early = table["placebo"].str.startswith("pre_period")
+    worst = table[early & table["p_value"].notna()].nsmallest(1, "p_value")  # of several pretended entries, the one most unlike zero
+    for row in pd.concat([worst, table[~early]]).to_dict("records"):
         if row["result"] == "not_testable":
             continue
         kind = "pre_period" if row["placebo"].startswith("pre_period") else row["placebo"]

@@ -42,8 +42,10 @@ def outlier_rows(panel: Panel, sample: MatchedSample, study: Study, outcome: Out
     * `median`: the same by least absolute deviations; `estimand` median: how far the programme moves the median change of firms
       alike in the covariates. Standard errors are robust to heteroskedasticity (Powell 1991), firms independent.
 
-    The last three are other estimands than the headline: they agree with it where effects are alike and errors symmetric, and a gap
-    says that a few firms carry the mean, not that the mean is wrong. A row that cannot be made keeps its reason as `note`.
+    The three regressions count every firm alike and as independent: sampling weights, clusters, the weights of a matched sample and
+    covariates that vary over years are the headline's only. The last two are other estimands than the headline: they agree with it
+    where effects are alike and errors symmetric, and a gap says that a few firms carry the mean, not that the mean is wrong. A row
+    that cannot be made keeps its reason as `note`.
 
     Returns
     -------
@@ -71,7 +73,7 @@ def outlier_rows(panel: Panel, sample: MatchedSample, study: Study, outcome: Out
     ]
     rows = []
     for name, estimand, run in ways:
-        found, note = _attempt(run)
+        found, note = attempted(run)
         rows.append(
             {"row": name, "outcome": outcome.id, "estimand": estimand, **found.reindex(OUTLIER_COLUMNS[3:-1]), "note": note}
         )
@@ -135,7 +137,8 @@ def leave_one_out(
     return table.sort_values("moved", key=np.abs, ascending=False, kind="stable", ignore_index=True)
 
 
-def _attempt(run: Callable[[], pd.Series]) -> tuple[pd.Series, str]:
+def attempted(run: Callable[[], pd.Series]) -> tuple[pd.Series, str]:
+    """What `run` returns and no reason, or nothing and the reason why it cannot be estimated; its remarks are kept quiet."""
     try:
         with collected():
             return run(), ""
@@ -151,7 +154,7 @@ def _without(panel: Panel, sample: MatchedSample, study: Study, outcome: Outcome
         year = study.treatment.reference_year
         return at_reference(estimate(smaller, sample, study, outcome, year=year), year)
 
-    return _attempt(run)
+    return attempted(run)
 
 
 def _drawn_in(panel: Panel, study: Study, outcome: Outcome) -> Panel:

@@ -19,6 +19,7 @@ from ..errors import DesignError, EstimationError, collected
 from ..matching.matched import MatchedSample
 from ..matching.panel import GROWTH
 from ..study.specs import DidSpec, Outcome, Study
+from .outliers import attempted
 
 PLACEBO_COLUMNS = ["placebo", "outcome", "estimate", "std_error", "p_value", "rejected", "draws", "result", "note"]
 BASE_COLUMNS = ["base", "outcome", "estimate", "std_error", "conf_low", "conf_high", "p_value", "n_treated", "n_control", "note"]
@@ -96,17 +97,9 @@ def base_rows(panel: Panel, sample: MatchedSample, study: Study, outcome: Outcom
         runs.append(("mean_without_recalled", lambda: mean(_without_recalled(panel, outcome))))
     rows = []
     for name, run in runs:
-        found, note = _attempt(lambda run=run: run().table.iloc[0])
+        found, note = attempted(lambda run=run: run().table.iloc[0])
         rows.append({"base": name, "outcome": outcome.id, **found.reindex(BASE_COLUMNS[2:-1]), "note": note})
     return pd.DataFrame(rows, columns=BASE_COLUMNS)
-
-
-def _attempt(run: Callable[[], pd.Series]) -> tuple[pd.Series, str]:
-    try:
-        with collected():
-            return run(), ""
-    except (DesignError, EstimationError) as error:
-        return pd.Series(dtype=float), str(error)
 
 
 def _years_before(panel: Panel, study: Study, outcome: Outcome) -> list[int]:
@@ -124,7 +117,7 @@ def _pre_periods(panel: Panel, sample: MatchedSample, study: Study, outcome: Out
         return [_row("pre_period", outcome, note="growth before entry was matched on: zero by construction")]
     rows = []
     for entry in years[1:]:
-        found, note = _attempt(partial(_pretended, panel, sample, study, outcome, entry, years))
+        found, note = attempted(partial(_pretended, panel, sample, study, outcome, entry, years))
         rows.append(_judged(f"pre_period_{entry}", outcome, found, note, study))
     return rows
 
@@ -187,7 +180,7 @@ def _fake(panel: Panel, outcome: Outcome, spec: DidSpec, counts: dict, year: int
     cohort = np.full(len(panel.firms), NEVER)
     drawn = rng.permutation(len(cohort))[: sum(counts.values())]
     cohort[drawn] = np.repeat(list(counts), list(counts.values()))
-    found, _ = _attempt(
+    found, _ = attempted(
         lambda: at_reference(_effects(Panel(panel.firms.assign(cohort=cohort), panel.outcomes), outcome, spec, year), year)
     )
     return found.get("estimate", np.nan), found.get("p_value", np.nan)
@@ -196,7 +189,7 @@ def _fake(panel: Panel, outcome: Outcome, spec: DidSpec, counts: dict, year: int
 def _untouched(panel: Panel, sample: MatchedSample, study: Study) -> list[dict]:
     rows, year = [], study.treatment.reference_year
     for outcome in (o for o in study.outcomes if o.untouched):
-        found, note = _attempt(lambda o=outcome: at_reference(estimate(panel, sample, study, o, year=year), year))
+        found, note = attempted(lambda o=outcome: at_reference(estimate(panel, sample, study, o, year=year), year))
         rows.append(_judged("untouched", outcome, found, note, study))
     if not rows:
         rows = [_row("untouched", None, note="no outcome is declared out of the programme's reach (untouched: true)")]

@@ -119,7 +119,9 @@ def _power(found: np.ndarray, outcome: Outcome, study: Study) -> dict:
     needed = critical * error - sign * estimate_  # the effect that would have been found in this draw
     mde = float(np.quantile(needed, study.power.power, method="higher"))
     target = outcome.relevant_effect
-    scaled = None if target is None else abs(np.log1p(target)) if outcome.scale == "log" else abs(target)
+    scaled = None if target is None else abs(target)
+    if scaled is not None and outcome.scale == "log":
+        scaled = abs(np.log1p(sign * scaled)) if sign * scaled > -1 else None
     return {
         "sd_estimate": float(estimate_.std(ddof=1)),
         "std_error": float(error.mean()),

@@ -1,0 +1,166 @@
+"""The sensitivity chapter on the shipped sample: tables that agree with one another and with the headline, and checks that can fail."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from pipeval import read_study, stages
+from pipeval.did.estimate import as_share, at_reference, estimate
+from pipeval.did.multiple import holm
+from pipeval.did.parts import margin_rows, price_rows, ratio_rows, share_rows
+from pipeval.did.results import overall_rows, path_of
+from pipeval.did.twfe import twfe
+from pipeval.errors import collected
+from pipeval.robustness.chapter import sensitivity_tables
+from pipeval.robustness.findings import PASSED, sensitivity_checks
+from pipeval.robustness.several import multiplicity_table
+
+ROOT = Path(__file__).resolve().parents[1]
+KEYS = ("ln_sales", "export_value")
+
+
+@pytest.fixture(scope="module")
+def made():
+    study = read_study(ROOT / "params" / "guanajuato_final.yaml")
+    quick = study.sensitivity.model_copy(update={"permutations": 99, "subgroups": ("branch", "nowhere")})
+    study = study.model_copy(update={"sensitivity": quick})
+    with collected():
+        data = stages.proved_data(study)
+        start = stages.baseline(data, study)
+        group = stages.control_group(data, start, study)
+        panel, sample = group["panel"], group["sample"]
+        cells = {k: estimate(panel, sample, study, study.outcome(k)) for k in KEYS}
+        tables = sensitivity_tables(start["everyone"], panel, sample, study, cells, data["tables"])
+    return study, data, panel, sample, cells, tables
+
+
+def test_every_table_speaks_of_the_headline(made):
+    study, _, _, _, cells, tables = made
+    main = at_reference(cells["ln_sales"], 2006)
+    curve = tables["curve"].query("headline")
+    assert len(curve) == 1 and curve["estimate"].item() == pytest.approx(main["estimate"], abs=1e-12)
+    assert curve["conf_low"].item() == pytest.approx(main["conf_low"], abs=1e-12)
+    assert tables["honest"]["estimate"].to_numpy() == pytest.approx(main["estimate"], abs=1e-12)
+    assert tables["few_clusters"]["estimate"].to_numpy() == pytest.approx(main["estimate"], abs=1e-8)
+    own = tables["base_years"].query("base == 'own'")
+    assert own["estimate"].item() == pytest.approx(main["estimate"], abs=1e-12)
+    assert tables["outliers"].query("row == 'headline'")["estimate"].item() == pytest.approx(main["estimate"], abs=1e-12)
+    assert tables["contamination"].query("row == 'headline' and outcome == 'ln_sales'")["estimate"].item() == pytest.approx(
+        main["estimate"], abs=1e-12
+    )
+    assert (tables["curve"]["n_treated"] > 50).all() and tables["curve_summary"]["n_failed"].item() == 0
+
+
+def test_recalled_answers_are_known_and_left_out(made):
+    rows = made[-1]["base_years"].set_index("base")
+    assert (rows["note"] == "").all()
+    assert rows.loc["mean_without_recalled", "estimate"] != rows.loc["mean", "estimate"]
+
+
+def test_the_weights_of_two_way_fixed_effects_add_up_to_it(made):
+    _, _, panel, _, _, tables = made
+    table = tables["bacon"].query("outcome == 'ln_sales'")
+    wide = panel.wide("ln_sales")
+    whole = panel.keep(wide.index[wide.notna().all(axis=1)], "test", "holes")
+    with collected():
+        one = twfe(whole, "ln_sales").iloc[0]["estimate"]
+    assert table["weight"].sum() == pytest.approx(1.0, abs=1e-10)
+    assert table["weight"] @ table["estimate"] == pytest.approx(one, abs=1e-8)
+
+
+def test_a_poisson_outcome_has_the_tables_that_it_can_have(made):
+    tables = made[-1]
+    has = {name for name, t in tables.items() if "outcome" in t and (t["outcome"] == "export_value").any()}
+    assert has == {"left_out", "contamination", "sensitivity"}
+    assert made[-1]["left_out"].query("outcome == 'export_value'")["estimate"].notna().all()
+
+
+def test_what_cannot_be_made_says_why(made):
+    table = made[-1]["subgroups"]
+    assert "nowhere" in table.query("column == 'nowhere'")["note"].item()
+    assert table.query("column == 'branch'")["p_equal"].nunique() == 1
+
+
+def test_each_check_is_a_row_with_a_word_in_both_languages(made):
+    table = made[-1]["sensitivity"]
+    assert set(table["passed"]) <= set(PASSED.values())
+    assert not table.duplicated(["check", "outcome"]).any()
+    assert table[["number", "effect", "effect_low", "effect_high"]].notna().any(axis=1).all()
+    for language in ("es", "en"):
+        text = yaml.safe_load((ROOT / "src" / "pipeval" / "report" / "text" / f"{language}.yaml").read_text(encoding="utf-8"))
+        assert set(table["check"]) <= set(text["code"]["check"]), language
+
+
+def test_the_rows_of_the_checks_are_those_of_the_tables(made):
+    study, _, _, _, cells, tables = made
+    rows = tables["sensitivity"].query("outcome == 'ln_sales'").set_index("check")
+    clusters = tables["few_clusters"].set_index("kind").loc["CR2"]
+    assert rows.loc["business_clusters", "number"] == clusters["p_value"]
+    assert rows.loc["business_clusters", "n"] == 16
+    assert rows.loc["business_clusters", "passed"] == "no"  # .012 by firm, above .05 by business cluster
+    lee = tables["attrition_bounds"].set_index("row").loc["lee"]
+    assert rows.loc["lee_bounds", "effect_low"] == pytest.approx(np.expm1(lee["lower"]))
+    assert rows.loc["curve", "number"] == tables["curve_summary"]["same_sign"].item()
+    assert rows.loc["honest_relative_magnitude", "number"] == tables["honest"]["breakdown"].iloc[0]
+    main = at_reference(cells["ln_sales"], 2006)
+    left = tables["left_out"].query("outcome == 'ln_sales' and by == 'branch'")["estimate"]
+    assert rows.loc["without_branch", "effect_low"] == pytest.approx(as_share(left.min(), "log"))
+    moved = (left - main["estimate"]).abs().max() / main["std_error"]
+    assert rows.loc["without_branch", "number"] == pytest.approx(moved)
+
+
+@pytest.mark.parametrize(
+    ("estimates", "p_value", "passed"),
+    [((0.05, 0.08), 0.01, "yes"), ((-0.01, 0.08), 0.01, "no"), ((0.05, 0.50), 0.01, "no"), ((-0.01, 0.08), 0.30, "informative")],
+)
+def test_leaving_out_passes_or_fails_only_where_there_is_an_effect(made, estimates, p_value, passed):
+    study, _, _, _, cells, _ = made
+    found = cells["ln_sales"]
+    main = at_reference(found, 2006)
+    moved = [(e - main["estimate"]) / main["std_error"] for e in estimates]
+    table = pd.DataFrame({"outcome": "ln_sales", "by": "branch", "estimate": estimates, "moved": moved})
+    noise = 1 if p_value < 0.05 else 3
+    blurred = replace(found, influence=noise * found.influence).clustered(None)
+    rows = sensitivity_checks(study, {"ln_sales": blurred}, {"left_out": table}).set_index("check")
+    assert rows.loc["without_branch", "passed"] == passed
+
+
+def test_a_ratio_is_its_numerator_less_its_denominator(made):
+    study, data, panel, sample, cells, _ = made
+    rows = ratio_rows(panel, sample, study).set_index("part")["estimate"]
+    assert rows["ratio"] == pytest.approx(rows["numerator"] - rows["denominator"], abs=1e-12)
+    margins = margin_rows(panel, sample, study).query("outcome == 'export_value'").set_index("margin")
+    assert margins.loc["total", "share"] == pytest.approx(np.expm1(at_reference(cells["export_value"], 2006)["estimate"]))
+    prices = price_rows(data["tables"], panel, study).set_index("group")
+    assert list(prices.index) == ["comparison", "treated"]
+    assert (prices["value"] - prices["price"] * prices["volume"]).abs().max() < 1e-12
+    yes = {"export_direct": estimate(panel, sample, study, study.outcome("export_direct"))}
+    share = share_rows(panel, study, yes).iloc[0]
+    assert share["observed"] - share["effect"] == pytest.approx(share["counterfactual"]) and 0 < share["conf_low"] < 1
+
+
+def test_several_outcomes_at_once(made):
+    study, _, panel, sample, cells, _ = made
+    keys = ("ln_sales", "ln_va_job")
+    both = {k: estimate(panel, sample, study, study.outcome(k)) for k in keys}
+    table = multiplicity_table(panel, sample, study, both).set_index("outcome")
+    own = table.loc[list(keys)]
+    assert own["p_holm"].to_dict() == holm(own["p_value"]).to_dict()
+    assert (own["p_romano_wolf"] >= own["p_value"]).all() and (own["p_romano_wolf"] <= own["p_holm"] + 0.03).all()
+    assert table.loc["summary_index", "p_value"] < 0.10  # both moved the same way
+
+
+def test_one_overall_number_a_way_of_averaging(made):
+    study, _, panel, sample, cells, _ = made
+    path = path_of(panel, sample, study, "ln_sales", cells["ln_sales"])
+    table = overall_rows({"ln_sales": cells["ln_sales"]}, {"ln_sales": path})
+    assert table["weighting"].tolist() == ["overall", "cohort", "period", "event_time"]
+    assert table["estimate"].between(0.03, 0.10).all()
+    poisson = path_of(panel, sample, study, "export_value", cells["export_value"])
+    assert {"pre", "post"} <= set(poisson.table["phase"])
