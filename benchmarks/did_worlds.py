@@ -147,7 +147,12 @@ def crossed(rng: np.random.Generator, n: int = 400, ways: tuple[int, int] = (40,
 
 
 def business_clusters(
-    rng: np.random.Generator, groups: int = 16, icc: float = 0.05, alone: int = 200, untreated_groups: int = 0
+    rng: np.random.Generator,
+    groups: int = 16,
+    icc: float = 0.05,
+    alone: int = 200,
+    untreated_groups: int = 0,
+    cohorts: tuple[int, ...] = (),
 ) -> World:
     """Treated firms in few business clusters of unequal size, that share a part `icc` of their errors; controls stand alone.
 
@@ -155,7 +160,7 @@ def business_clusters(
     """
     size = np.resize([3, 4, 5, 6, 8, 10, 14, 22], groups + untreated_groups)
     code = np.repeat(np.arange(len(size)), size)
-    entry = np.r_[np.resize([2003, 2004, 2005] if groups > 8 else [2003, 2004], groups), np.full(untreated_groups, NEVER)]
+    entry = np.r_[np.resize(cohorts or COHORTS[: 3 if groups > 8 else 2], groups), np.full(untreated_groups, NEVER)]
     entry = rng.permutation(entry)
     while untreated_groups and not all(np.isinf(entry[np.log2(size).astype(int) == k]).any() for k in range(1, 5)):
         entry = rng.permutation(entry)  # every class of like sizes keeps an untreated cluster to deal with

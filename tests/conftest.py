@@ -9,8 +9,13 @@ import pandas as pd
 import pytest
 import yaml
 
+from pipeval import stages
 from pipeval.cli import main
+from pipeval.errors import collected
 from pipeval.study.params import read_study
+from pipeval.study.specs import Study
+
+ROOT = Path(__file__).resolve().parents[1]
 
 PLAN = {
     "study": "small",
@@ -107,3 +112,26 @@ class SmallStudy:
 @pytest.fixture
 def small(tmp_path) -> SmallStudy:
     return SmallStudy(tmp_path)
+
+
+def quick(study: Study) -> Study:
+    """The study with fewer draws, where nothing but simulation error depends on them."""
+    fewer = study.sensitivity.model_copy(update={"permutations": 99, "simulations": 20})
+    return study.model_copy(update={"sensitivity": fewer})
+
+
+@pytest.fixture(scope="session")
+def road() -> dict:
+    """The final evaluation of the sample programme, stage by stage, walked once for all tests that look at it."""
+    study = quick(read_study(ROOT / "params" / "guanajuato_final.yaml"))
+    with collected():
+        data = stages.proved_data(study)
+        start = stages.baseline(data, study)
+        group = stages.control_group(data, start, study)
+        power = stages.detectable(data, start, group, study)
+        found = stages.effects(data, start, group, power, study)
+        firm = stages.robustness(data, start, group, found, study)
+        judged = stages.verdicts(data, start, group, power, found, firm, study)
+        done = stages.programme(data, study)
+    names = ("study", "data", "start", "group", "power", "found", "firm", "judged", "done")
+    return dict(zip(names, (study, data, start, group, power, found, firm, judged, done), strict=True))

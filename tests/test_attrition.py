@@ -13,7 +13,7 @@ from pipeval import NEVER, DidSpec, Panel, aggregate, att_gt
 from pipeval.did.attrition import attrition_check, response_weights, selected_on, weighted_effect
 from pipeval.did.bounds import imbens_manski, lee_bounds, lee_table, worst_case_counts
 from pipeval.did.counts import net_count
-from pipeval.errors import DesignError, PipevalWarning
+from pipeval.errors import DataError, DesignError, PipevalWarning, collected
 
 X = DidSpec(method="reg", covariates=("x",))
 
@@ -329,6 +329,33 @@ def test_without_silence_the_worst_case_is_the_net_count():
         np.testing.assert_allclose(table[side], counts["estimate"], atol=1e-12)
 
 
+def test_a_firm_that_is_neither_treated_nor_not_is_said():
+    ids = list("abcd")
+    treated = pd.Series([True, None, False, False], ids, dtype=object)
+    for count in (net_count, worst_case_counts):
+        with pytest.raises(DataError, match=r"treated is missing for 1 firm \(b\)"):
+            count(treated, pd.Series("none", ids), pd.Series(1.0, ids))
+
+
+def test_no_comparison_firm_that_answered_is_said():
+    panel = answers(0.0)
+    wide = panel.wide("y")
+    wide.loc[np.isinf(panel.firms["cohort"]), 2] = np.nan
+    with pytest.raises(DesignError, match="there is nobody to weight"):
+        response_weights(Panel(panel.firms, wide.stack().to_frame("y")), "y", DidSpec(), 2)
+
+
+def test_who_leaves_a_weighted_effect_is_said():
+    panel = leavers(0.08, 0.2)
+    odd = Panel(panel.firms.assign(x=panel.firms["x"].mask(np.arange(600) % 200 == 0)), panel.outcomes)
+    spec = DidSpec(method="reg", covariates=("x",))
+    with collected() as notes:
+        response = response_weights(odd, "y", spec, 2, ("x",))
+        found = weighted_effect(odd, "y", spec, response)
+    assert [n.key for n in notes] == ["missing_covariate"] == [n.key for n in found.notes]
+    assert str(notes[0]).endswith("3 firms (f000, f200, f400)")
+
+
 # --- the design check -------------------------------------------------------------------------------------------------
 
 
@@ -384,7 +411,9 @@ def leavers(gap: float, strength: float, n: int = 600) -> Panel:
     return Panel(firms, y.rename_axis(columns="period").stack().to_frame("y"))
 
 
-@pytest.mark.parametrize(("gap", "strength", "result"), [(0.0, 0.0, "pass"), (0.0, 1.5, "mild"), (0.12, 1.5, "fail")])
+@pytest.mark.parametrize(
+    ("gap", "strength", "result"), [(0.0, 0.0, "pass"), (0.0, 1.5, "mild"), (0.08, 0.2, "fail"), (0.12, 1.5, "fail")]
+)
 def test_an_estimate_that_weighting_moves_is_not_steady(gap, strength, result):
     panel, spec = leavers(gap, strength), DidSpec(method="reg")
     found, moved, _ = attrition_check(panel, "y", spec, 2, 1, ("x",))

@@ -1,4 +1,4 @@
-"""The sensitivity chapter on the shipped sample: tables that agree with one another and with the headline, and checks that can fail."""
+"""The sensitivity chapter on the shipped sample: tables that agree with one another and the headline, and checks that can fail."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import pandas as pd
 import pytest
 import yaml
 
-from pipeval import read_study, stages
 from pipeval.did.estimate import as_share, at_reference, estimate
 from pipeval.did.multiple import holm
 from pipeval.did.parts import margin_rows, price_rows, ratio_rows, share_rows
@@ -19,33 +18,24 @@ from pipeval.did.twfe import twfe
 from pipeval.errors import collected
 from pipeval.robustness.chapter import sensitivity_tables
 from pipeval.robustness.findings import PASSED, sensitivity_checks
-from pipeval.robustness.several import multiplicity_table
+from pipeval.robustness.several import multiplicity_table, subgroup_table
 
 ROOT = Path(__file__).resolve().parents[1]
-KEYS = ("ln_sales", "export_value")
 
 
 @pytest.fixture(scope="module")
-def made():
-    study = read_study(ROOT / "params" / "guanajuato_final.yaml")
-    quick = study.sensitivity.model_copy(update={"permutations": 99, "subgroups": ("branch", "nowhere")})
-    study = study.model_copy(update={"sensitivity": quick})
-    with collected():
-        data = stages.proved_data(study)
-        start = stages.baseline(data, study)
-        group = stages.control_group(data, start, study)
-        panel, sample = group["panel"], group["sample"]
-        cells = {k: estimate(panel, sample, study, study.outcome(k)) for k in KEYS}
-        tables = sensitivity_tables(start["everyone"], panel, sample, study, cells, data["tables"])
-    return study, data, panel, sample, cells, tables
+def made(road):
+    panel, sample = road["group"]["panel"], road["group"]["sample"]
+    return road["study"], road["data"], panel, sample, road["found"]["cells"], road["firm"].tables
 
 
 def test_every_table_speaks_of_the_headline(made):
-    study, _, _, _, cells, tables = made
+    _, _, _, _, cells, tables = made
     main = at_reference(cells["ln_sales"], 2006)
-    curve = tables["curve"].query("headline")
+    curve = tables["curve"].query("headline and outcome == 'ln_sales'")
     assert len(curve) == 1 and curve["estimate"].item() == pytest.approx(main["estimate"], abs=1e-12)
     assert curve["conf_low"].item() == pytest.approx(main["conf_low"], abs=1e-12)
+    tables = {name: t[t["outcome"] == "ln_sales"] for name, t in tables.items() if "outcome" in t}
     assert tables["honest"]["estimate"].to_numpy() == pytest.approx(main["estimate"], abs=1e-12)
     assert tables["few_clusters"]["estimate"].to_numpy() == pytest.approx(main["estimate"], abs=1e-8)
     own = tables["base_years"].query("base == 'own'")
@@ -58,7 +48,7 @@ def test_every_table_speaks_of_the_headline(made):
 
 
 def test_recalled_answers_are_known_and_left_out(made):
-    rows = made[-1]["base_years"].set_index("base")
+    rows = made[-1]["base_years"].query("outcome == 'ln_sales'").set_index("base")
     assert (rows["note"] == "").all()
     assert rows.loc["mean_without_recalled", "estimate"] != rows.loc["mean", "estimate"]
 
@@ -74,15 +64,20 @@ def test_the_weights_of_two_way_fixed_effects_add_up_to_it(made):
     assert table["weight"] @ table["estimate"] == pytest.approx(one, abs=1e-8)
 
 
-def test_a_poisson_outcome_has_the_tables_that_it_can_have(made):
-    tables = made[-1]
-    has = {name for name, t in tables.items() if "outcome" in t and (t["outcome"] == "export_value").any()}
-    assert has == {"left_out", "contamination", "sensitivity"}
-    assert made[-1]["left_out"].query("outcome == 'export_value'")["estimate"].notna().all()
+def test_a_poisson_outcome_has_the_tables_that_it_can_have(made, road):
+    study, data, panel, sample, cells, _ = made
+    with collected():
+        tables = sensitivity_tables(
+            road["start"]["everyone"], panel, sample, study, {"export_value": cells["export_value"]}, data["tables"]
+        )
+    assert {name for name, t in tables.items() if len(t)} == {"left_out", "contamination", "sensitivity"}
+    assert tables["left_out"]["estimate"].notna().all()
 
 
 def test_what_cannot_be_made_says_why(made):
-    table = made[-1]["subgroups"]
+    study, _, panel, sample, _, _ = made
+    wrong = study.model_copy(update={"sensitivity": study.sensitivity.model_copy(update={"subgroups": ("branch", "nowhere")})})
+    table = subgroup_table(panel, sample, wrong, study.outcome("ln_sales"))
     assert "nowhere" in table.query("column == 'nowhere'")["note"].item()
     assert table.query("column == 'branch'")["p_equal"].nunique() == 1
 
@@ -98,16 +93,16 @@ def test_each_check_is_a_row_with_a_word_in_both_languages(made):
 
 
 def test_the_rows_of_the_checks_are_those_of_the_tables(made):
-    study, _, _, _, cells, tables = made
+    _, _, _, _, cells, tables = made
     rows = tables["sensitivity"].query("outcome == 'ln_sales'").set_index("check")
-    clusters = tables["few_clusters"].set_index("kind").loc["CR2"]
+    clusters = tables["few_clusters"].query("outcome == 'ln_sales'").set_index("kind").loc["CR2"]
     assert rows.loc["business_clusters", "number"] == clusters["p_value"]
     assert rows.loc["business_clusters", "n"] == 16
     assert rows.loc["business_clusters", "passed"] == "no"  # .012 by firm, above .05 by business cluster
-    lee = tables["attrition_bounds"].set_index("row").loc["lee"]
+    lee = tables["attrition_bounds"].query("outcome == 'ln_sales'").set_index("row").loc["lee"]
     assert rows.loc["lee_bounds", "effect_low"] == pytest.approx(np.expm1(lee["lower"]))
-    assert rows.loc["curve", "number"] == tables["curve_summary"]["same_sign"].item()
-    assert rows.loc["honest_relative_magnitude", "number"] == tables["honest"]["breakdown"].iloc[0]
+    assert rows.loc["curve", "number"] == tables["curve_summary"].query("outcome == 'ln_sales'")["same_sign"].item()
+    assert rows.loc["honest_relative_magnitude", "number"] == tables["honest"].query("outcome == 'ln_sales'")["breakdown"].iloc[0]
     main = at_reference(cells["ln_sales"], 2006)
     left = tables["left_out"].query("outcome == 'ln_sales' and by == 'branch'")["estimate"]
     assert rows.loc["without_branch", "effect_low"] == pytest.approx(as_share(left.min(), "log"))
@@ -146,7 +141,7 @@ def test_a_ratio_is_its_numerator_less_its_denominator(made):
 
 
 def test_several_outcomes_at_once(made):
-    study, _, panel, sample, cells, _ = made
+    study, _, panel, sample, _, _ = made
     keys = ("ln_sales", "ln_va_job")
     both = {k: estimate(panel, sample, study, study.outcome(k)) for k in keys}
     table = multiplicity_table(panel, sample, study, both).set_index("outcome")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -170,3 +172,12 @@ def test_a_poisson_outcome_has_no_rows_among_the_untreated():
     panel, sample, study = compare(levels, outcomes=[outcome])
     rows = contamination_rows(panel, levels, sample, study, study.outcomes[0]).set_index("row")
     assert rows["note"].tolist()[5:] == ["not for a Poisson outcome"] * 4 and rows["estimate"].iloc[:5].notna().all()
+
+
+def test_a_match_without_scores_takes_the_whole_pool(clean):
+    """Exact matching fits no propensity score: there is no common support to keep to, and the rows are made all the same."""
+    everyone, panel, sample, study, _ = clean
+    bare = replace(sample, scores=sample.scores.iloc[:0])
+    table = contamination_rows(panel, everyone, bare, study.model_copy(update={"headline": "matched"}), study.outcomes[0])
+    rows = table.set_index("row").loc[["headline", "indirect_effect"]]
+    assert rows["estimate"].notna().all() and (rows["note"] == "").all()

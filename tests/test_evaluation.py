@@ -9,23 +9,22 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import quick
 
 from pipeval import evaluate, read_study, stages
 from pipeval.data.michigan import michigan
 from pipeval.data.sample import write
+from pipeval.did.detectable import detectable_table
 from pipeval.errors import Note
+from pipeval.evaluation import Evaluation
+from pipeval.robustness.grid import robustness_grid
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="module")
-def final():
-    return evaluate(quick(read_study(ROOT / "params" / "guanajuato_final.yaml")))
-
-
-def quick(study):
-    """Fewer draws where nothing but simulation error depends on them."""
-    return study.model_copy(update={"sensitivity": study.sensitivity.model_copy(update={"permutations": 99, "simulations": 20})})
+def final(road):
+    return Evaluation.of(*road.values())
 
 
 @pytest.fixture(scope="module")
@@ -139,9 +138,7 @@ def test_matching_on_the_outcome_level_is_loud_and_brings_its_comparison_row():
     start = stages.baseline(data, study)
     group = stages.control_group(data, start, study)
     assert "match_on_outcome_level" in {n.key for n in group.notes}
-    power = stages.detectable(data, start, group, study)
-    found = stages.effects(data, start, group, power, study)
-    rows = stages.robustness(data, start, group, found, study)["robustness"].set_index("row")
+    rows = robustness_grid(group["panel"], group["sample"], study, ["ln_sales"]).set_index("row")
     assert np.isfinite(rows.loc["match_without_outcome_level", "estimate"])
 
 
@@ -195,7 +192,8 @@ def test_currency_unit_changes_no_effect(tmp_path):
                     frame[["sales", "value_added"]] *= factor
             start = stages.baseline(data, study)
             group = stages.control_group(data, start, study)
-            found = stages.effects(data, start, group, stages.detectable(data, start, group, study), study)
+            power = stages.Stage({}, {"power": detectable_table(group["panel"], group["sample"], study)})
+            found = stages.effects(data, start, group, power, study)
         estimates.append(found["effects"].query("headline")["estimate"].to_numpy())
     np.testing.assert_allclose(estimates[0], estimates[1], rtol=1e-9)
 

@@ -6,6 +6,7 @@ import json
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -92,9 +93,13 @@ def power(matrix: np.ndarray, exponent: float) -> np.ndarray:
     return vectors @ np.diag(kept) @ vectors.T
 
 
+@pytest.mark.parametrize("alike", [False, True])
 @pytest.mark.parametrize("kind", KIND)
-def test_errors_equal_whole_matrices(kind):
+def test_errors_equal_whole_matrices(kind, alike):
     y, x, w, codes, contrast = messy()
+    if alike:  # two columns that are nearly one in the largest cluster, which has most of the leverage of their difference
+        gap = np.random.default_rng(7).normal(size=40) * np.where(codes == 7, 0.02, 0.01)
+        x, contrast = np.column_stack([x, x[:, 1] + gap]), np.append(contrast, 1.0)
     bread = np.linalg.inv(x.T @ (w[:, None] * x))
     left = np.eye(40) - x @ bread @ (x * w[:, None]).T
     sums, columns = [], []
@@ -138,7 +143,7 @@ def test_a_covariate_far_from_zero_costs_no_digits(kind):
     x[codes == 3, 1] *= 1e-3
     moved[:, 1] = 1e6 * (x[:, 1] + 1000)
     np.testing.assert_allclose(
-        cluster_errors(y, moved, w, codes, contrast, kind), cluster_errors(y, x, w, codes, contrast, kind), rtol=1e-6
+        cluster_errors(y, moved, w, codes, contrast, kind), cluster_errors(y, x, w, codes, contrast, kind), rtol=CLOSED
     )
 
 
@@ -378,6 +383,32 @@ def test_randomisation_p_value_is_exact_under_the_null():
         outcomes = panel.outcomes.assign(y=rng.exponential(size=20))
         p_values.append(randomisation_test(Panel(panel.firms, outcomes), "y", DidSpec(), 2, permutations=39)["p_value"])
     assert stats.kstest(p_values, "uniform").pvalue > 0.01 and min(p_values) >= 1 / 40
+
+
+@pytest.mark.parametrize("changes", [[1.0, 0, 1, 0, 0, 0], [3.0, 2, 0.5, 0.1, 0.2, 0.7]])
+def test_permutations_that_tie_or_leave_no_residual_are_as_far_out(changes):
+    """Two treated of six: fifteen ways, each as likely. In the first case one of them has an effect of 1 and no residual."""
+    ids = pd.Index(list("abcdef"), name="firm_id")
+    wide = pd.DataFrame({1: 0.0, 2: changes}, index=ids).stack().to_frame("y").rename_axis(["firm_id", "period"])
+    panel = Panel(pd.DataFrame({"cohort": [2.0, 2.0, NEVER, NEVER, NEVER, NEVER]}, index=ids), wide)
+    y, far = np.array(changes), []
+    for treated in combinations(range(6), 2):
+        here = np.isin(range(6), treated)
+        gap = y[here].mean() - y[~here].mean()
+        error = np.sqrt((y[here].var() / 2 + y[~here].var() / 4) * 6 / 5)
+        far.append(abs(gap) / error if error > 1e-12 else np.inf)
+    exact = np.mean(np.array(far) >= far[0] * (1 - 1e-9))
+    found = randomisation_test(panel, "y", DidSpec(), 2, permutations=600)
+    assert found["permutations"] == 600 and abs(found["statistic"]) == pytest.approx(far[0])
+    assert found["p_value"] == pytest.approx(exact, abs=4 * np.sqrt(exact * (1 - exact) / 600))
+
+
+def test_another_kind_or_law_is_refused():
+    y, x, w, codes, contrast = messy()
+    with pytest.raises(DesignError, match="kind is one of CR0, CR1, CR2, CR3; found 'HC1'"):
+        cluster_errors(y, x, w, codes, contrast, "HC1")
+    with pytest.raises(DesignError, match="rademacher or webb; found 9999 of 'mammen'"):
+        wild_bootstrap(fitted(y, x, w, codes, contrast), law="mammen")
 
 
 def test_table_of_the_programme_with_single_controls(panel):

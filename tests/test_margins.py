@@ -295,6 +295,31 @@ def test_odds_are_against_those_compared():
     np.testing.assert_allclose(every.loc[every["cohort"] == 4, columns], one[columns], atol=ITERATED)
 
 
+def entrants_by_kind(n: int = 4000) -> Panel:
+    """No effect; firms of one kind grow faster, and more of them enter in years 3 and 4: those left are unlike the first."""
+    rng = np.random.default_rng(1)
+    kind, u, t = rng.integers(0, 2, n), rng.random(n), np.arange(1, 6)
+    odds = np.where(kind[:, None] == 1, [0.2, 0.7], [0.1, 0.2])
+    cohort = np.select([u < odds[:, 0], u < odds[:, 1]], [3.0, 4.0], NEVER)
+    y = rng.poisson(np.exp(2 + 0.25 * kind[:, None] * (t - 2) + 0.1 * t))
+    index = pd.MultiIndex.from_product([range(n), t])
+    return Panel(pd.DataFrame({"cohort": cohort, "kind": kind.astype(float)}), pd.DataFrame({"y": y.ravel()}, index=index))
+
+
+def test_the_comparison_stays_alike_when_others_enter():
+    """With one kind of firm at a time the answer is known: the ratio of totals within a kind, summed over the treated's kinds."""
+    panel = entrants_by_kind()
+    table = poisson_att(panel, "y", DidSpec(covariates=("kind",))).table
+    assert (table["estimate"].abs() < 3.5 * table["std_error"]).all() and table["std_error"].max() < 0.03
+    wide, cohort, kind = panel.wide("y"), panel.firms["cohort"], panel.firms["kind"]
+    share = {k: ((cohort == 3) & (kind == k)).sum() / ((cohort > 4) & (kind == k)).sum() for k in (0.0, 1.0)}
+    w = np.where(cohort == 3, 1.0, kind.map(share)) * ((cohort == 3) | (cohort > 4))
+    total = {arm: wide[[1, 2, 4]].mul(w * rows, axis=0).sum() for arm, rows in ((1, cohort == 3), (0, cohort > 4))}
+    growth = [total[arm][4] / (total[arm][1] + total[arm][2]) for arm in (1, 0)]
+    row = table[(table["cohort"] == 3) & (table["period"] == 4)]
+    assert row["estimate"].item() == pytest.approx(np.log(growth[0] / growth[1]), abs=ITERATED)
+
+
 def test_balanced_keeps_firms_seen_in_every_year():
     panel = sellers()
     seen = np.random.default_rng(0).random(len(panel.outcomes)) > 0.02

@@ -476,7 +476,7 @@ def test_amounts_have_the_error_of_their_linear_part(choices):
 
 @pytest.mark.parametrize("choices", [AGAIN, {"method": "subclass", "subclasses": 3}], ids=["replacement", "few strata"])
 def test_amounts_of_two_cohorts_keep_the_shares_of_the_cohorts(choices):
-    """Over several cohorts a cohort's part of the influence has a mean of its own, which no match has made and none may take out."""
+    """Over several cohorts a cohort's part of the influence has a mean of its own, which no match made and none may take out."""
     panel = staggered(120, zeros=True)
     sample = match(panel.firms, spec_of(**choices))
     row = poisson_att(panel, "y", weights=sample, by="overall")

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
 
-@pytest.mark.parametrize("name", ["final", "midterm", "control_group"])
+@pytest.mark.parametrize("name", ["final", "midterm", "control_group", "effects"])
 def test_notebooks_hold_prose_and_calls_only(name):
     book = json.loads((ROOT / "notebooks" / f"{name}.ipynb").read_text(encoding="utf-8"))
     code = [c for c in book["cells"] if c["cell_type"] == "code"]
@@ -71,6 +72,38 @@ def test_help_answers_without_loading_the_analysis():
     code = "import sys; from pipeval.cli import main\ntry:\n    main(['--help'])\nexcept SystemExit:\n    pass\nprint(sorted({'pandas', 'numpy', 'matplotlib', 'pydantic'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip().endswith("[]")
+
+
+def test_every_notebook_is_shipped():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    shipped = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
+    assert set(shipped) == {f"notebooks/{path.name}" for path in (ROOT / "notebooks").glob("*.ipynb")}
+    assert all(target == f"pipeval/{source}" for source, target in shipped.items())
+
+
+@pytest.mark.slow
+def test_the_effects_workbench_runs_on_a_frame_of_ones_own(tmp_path):
+    """From top to bottom on the sample programme, whose truth the interval holds; then on the same rows as a CSV file."""
+    import nbformat
+    import numpy as np
+
+    from pipeval.data.sample import Knobs, sample_programme
+
+    tables = sample_programme(Knobs(planted_errors=False))
+    frame = tables["survey"].merge(tables["enterprises"], on="firm_id").query("arm != 'indirect' and ref_year <= 2006")
+    sales, jobs = (frame[c].where(frame[c] > 0) for c in ("sales_kmxn", "fte"))
+    exports = frame["export_direct_kmxn"] + frame["export_indirect_kmxn"]
+    frame = frame.assign(ln_sales=np.log(sales), ln_jobs=np.log(jobs), exports=exports)
+    frame.to_csv(tmp_path / "own.csv", index=False)
+    seen = []
+    for path in ("", str(tmp_path / "own.csv")):
+        command = [sys.executable, "-m", "papermill", str(ROOT / "notebooks" / "effects.ipynb"), str(tmp_path / "run.ipynb")]
+        subprocess.run([*command, "-k", "python3", "-p", "data_path", path], check=True, cwd=tmp_path)
+        cells = [c for c in nbformat.read(tmp_path / "run.ipynb", 4)["cells"] if c["cell_type"] == "code"]
+        results = [o["data"] for c in cells for o in c["outputs"] if "data" in o]
+        assert sum("image/png" in data for data in results) == 3
+        seen.append([data["text/plain"] for data in results if "image/png" not in data][1:])
+    assert seen[0] == seen[1]
 
 
 @pytest.mark.slow

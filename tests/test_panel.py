@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from pipeval import NEVER, Panel
-from pipeval.errors import DesignError
+from pipeval.errors import DataError, DesignError
 
 
 @pytest.fixture

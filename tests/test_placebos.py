@@ -12,6 +12,7 @@ from pipeval import NEVER, Panel
 from pipeval.did.estimate import at_reference, estimate
 from pipeval.errors import collected
 from pipeval.matching.match import match
+from pipeval.matching.panel import match_panel
 from pipeval.robustness.placebos import base_rows, placebo_rows
 from pipeval.study.specs import Outcome, Sensitivity, Study
 
@@ -136,6 +137,22 @@ def test_a_matched_design_compares_the_matched(small):
     treated = np.isfinite(panel.firms.loc[weight.index, "cohort"])
     by_hand = [np.average(change[arm], weights=weight[arm]) for arm in (treated, ~treated)]
     assert table.loc["pre_period_2003", "estimate"] == pytest.approx(by_hand[0] - by_hand[1], abs=1e-12)
+
+
+def test_a_control_that_enters_later_is_no_control_when_all_enter_at_once(small):
+    panel, _, study, outcome = setting(small, made(5), headline="matched")
+    spec = study.match.model_copy(update={"by_cohort": True, "window": 0, "covariates": ("size",)})
+    with collected():
+        sample = match_panel(panel, spec)
+    serves = sample.sets[sample.sets["role"] == "control"].set_index("firm_id")["weight"]
+    later = serves.index.isin(panel.firms.index[np.isfinite(panel.firms["cohort"])])
+    assert later.any() and (~later).any()
+    found = placebo_rows(panel, sample, study, outcome, placebos=2).set_index("placebo").loc["pre_period_2003", "estimate"]
+    change = panel.wide("y")[2003] - panel.wide("y")[2002]
+    treated = sample.sets.loc[sample.sets["role"] == "treated", "firm_id"]
+    controls = serves[~later]
+    by_hand = change[treated].mean() - np.average(change[controls.index], weights=controls)
+    assert found == pytest.approx(by_hand, abs=1e-12)
 
 
 # --- base years -------------------------------------------------------------------------------------------------------

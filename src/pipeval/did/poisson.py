@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -86,9 +86,10 @@ def poisson_att(
     against firms still untreated. Rows after entry are those of the pooled model, whose level before entry is the mean of
     all untreated years; sets under bounded violations, which need one base period for every row, take `never_treated`.
 
-    With covariates, or weights by (cohort, firm_id), each cohort is fitted beside its own comparison: firms that enter
-    later or never, times the odds of belonging to the cohort given the covariates. The influence includes the estimated
-    odds. A covariate that is an outcome of the panel has its value in the cohort's base period.
+    With weights by (cohort, firm_id) each cohort is fitted beside its own comparison. With covariates so is each cohort and set of
+    periods in which the same firms are still untreated: those firms, times the odds of belonging to the cohort rather than to them
+    given the covariates, so that they stay like the cohort when others enter. The influence includes the estimated odds. A
+    covariate that is an outcome of the panel has its value in the cohort's base period.
 
     Examples
     --------
@@ -154,6 +155,15 @@ def amounts(panel: Panel, outcome: str) -> pd.DataFrame:
     return wide
 
 
+class _Job(NamedTuple):
+    """One untreated model: the cohorts described, before entry or not, the firms compared and the periods told (None: all)."""
+
+    cohorts: list[float]
+    leads: bool = False
+    rivals: np.ndarray | None = None
+    only: tuple[int, ...] | None = None
+
+
 def _all_cells(
     panel: Panel, wide: pd.DataFrame, spec: DidSpec, weigh: dict[float, np.ndarray], how: tuple[bool, By]
 ) -> tuple[list[PoissonCell], tuple[Note, ...]]:
@@ -167,39 +177,66 @@ def _all_cells(
         raise DesignError("no firm is treated within the periods: nothing to estimate")
     if spec.comparison == "never_treated" and not (cohort == NEVER).any():
         raise DesignError("comparison: never_treated needs never-treated firms and there is none; use comparison: not_yet_treated")
-    each = bool(spec.covariates) or how[0]
-    second = how[1] == "event_time" and spec.comparison == "not_yet_treated"
-    jobs = [([g], False) for g in treated] if each else [(treated, False)]
-    jobs += [([g], True) for g in treated] if second else []
-    odds, remarks = _cohort_odds(panel, wide, spec, weigh, treated) if spec.covariates else ({}, [])
+    leads = how[1] == "event_time" and spec.comparison == "not_yet_treated"
+    if spec.covariates:
+        jobs = [job for g in treated for job in _beside(g, cohort, wide.columns.to_numpy(), spec, leads)]
+    else:
+        jobs = [_Job([g]) for g in treated] if how[0] else [_Job(treated)]
+        jobs += [_Job([g], True) for g in treated] if leads else []
+    weights, remarks = _with_odds(jobs, panel, wide, spec, weigh)
     notes = {str(n): n for n in remarks}
     cells = []
-    for group, leads in jobs:
-        w, score = odds.get(group[0], (weigh[group[0]], None))
-        found, remarks = poisson_cells(wide, cohort, w, group, spec, score, leads)
+    for job, (w, score) in zip(jobs, weights, strict=True):
+        found, remarks = poisson_cells(_until(wide, job), cohort, w, job.cohorts, spec, score, job.leads, job.only)
         cells += found
         notes |= {str(n): warn(n) for n in remarks if str(n) not in notes}
     return cells, tuple(notes.values())
 
 
-def _cohort_odds(
-    panel: Panel, wide: pd.DataFrame, spec: DidSpec, weigh: dict[float, np.ndarray], treated: list[float]
-) -> tuple[dict[float, tuple], list[Note]]:
-    """What `_odds` returns, by cohort with a base period, and notes on the firms that leave for their covariates."""
-    cohort, periods, there = panel.firms["cohort"].to_numpy(float), wide.columns.to_numpy(), wide.notna().any(axis=1).to_numpy()
+def _beside(g: float, cohort: np.ndarray, periods: np.ndarray, spec: DidSpec, leads: bool) -> list[_Job]:
+    """The models of one cohort when comparison firms are weighted to be like it: one for all periods with the same ones.
+
+    Odds make the comparison like the cohort as a whole: when some of them enter, those left need odds of their own.
+    """
+    base = base_period(g, periods, spec.anticipation)
+    if base is None:
+        return [_Job([g])]
+    if spec.comparison == "never_treated":
+        return [_Job([g], rivals=cohort == NEVER)]
+    by_rivals: dict[tuple, list[int]] = {}
+    for t in periods[periods >= g - spec.anticipation]:
+        by_rivals.setdefault(tuple(np.unique(cohort[cohort > t + spec.anticipation])), []).append(int(t))
+    jobs = [_Job([g], False, np.isin(cohort, kept), tuple(own)) for kept, own in by_rivals.items()]
+    before = tuple(int(t) for t in periods[periods <= base])
+    return jobs + ([_Job([g], True, (cohort > base + spec.anticipation) & (cohort != g), before)] if leads else [])
+
+
+def _until(wide: pd.DataFrame, job: _Job) -> pd.DataFrame:
+    """The periods up to the last one that the job tells, in all of which those compared are untreated."""
+    return wide if job.only is None else wide.loc[:, wide.columns <= max(job.only)]
+
+
+def _with_odds(
+    jobs: list[_Job], panel: Panel, wide: pd.DataFrame, spec: DidSpec, weigh: dict[float, np.ndarray]
+) -> tuple[list[tuple], list[Note]]:
+    """Weights and what estimated odds owe to their estimation (None: known), a job each; notes on who leaves for covariates."""
+    cohort, periods = panel.firms["cohort"].to_numpy(float), wide.columns.to_numpy()
     fixed, covariates_of = covariates_by_cell(panel, spec.changed({"lag": "difference"}), wide)
-    notes, odds, outside, gone = list(missing_covariates(fixed, wide.to_numpy(), wide.index)), {}, [], np.zeros(len(cohort), bool)
-    for g in treated:
-        base = base_period(g, periods, spec.anticipation)
-        if base is None:
+    notes = list(missing_covariates(fixed, wide.to_numpy(), wide.index))
+    found, outside, gone = [], [], np.zeros(len(cohort), bool)
+    for job in jobs:
+        g = job.cohorts[0]
+        if job.rivals is None:
+            found.append((weigh[g], None))
             continue
-        cov, w = covariates_of(Cell(g, base, base, "base")), np.where(there, weigh[g], 0.0)
-        rivals = (cohort == g) | ((cohort == NEVER) if spec.comparison == "never_treated" else cohort > g)
-        gone |= rivals & cov.missing & ~fixed.missing & (w > 0)
-        odds[g], left = _odds(cov, cohort, np.where(rivals, w, 0.0), g)
+        base = base_period(g, periods, spec.anticipation)
+        cov = covariates_of(Cell(g, base, base, "base"))
+        there = (job.rivals | (cohort == g)) & _until(wide, job).notna().any(axis=1).to_numpy() & (weigh[g] > 0)
+        gone |= there & cov.missing & ~fixed.missing
+        odds, left = _odds(cov, cohort, np.where(there, weigh[g], 0.0), g)
+        found.append(odds)
         outside.append(left)
-    notes += [warn(n) for n in without_covariate(wide.index[gone]) + outside_support(outside)]
-    return odds, notes
+    return found, notes + [warn(n) for n in without_covariate(wide.index[gone]) + outside_support(outside)]
 
 
 Adjusted = Callable[[float, np.ndarray, np.ndarray], np.ndarray]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import NamedTuple
 
 import numpy as np
@@ -47,6 +48,7 @@ def poisson_cells(
     spec: DidSpec,
     score: tuple | None = None,
     leads: bool = False,
+    only: Collection[int] | None = None,
 ) -> tuple[list[PoissonCell], list[Note]]:
     """The cells of the cohorts `treated` beside their comparison firms, all from one untreated model.
 
@@ -65,6 +67,8 @@ def poisson_cells(
     leads : bool
         Only cells before entry. The cohorts described then tell the untreated mean in their base period alone, so that a row
         before entry is no part of what it is compared with; other cohorts still tell it until they enter.
+    only : collection of int, optional
+        The periods whose cells are wanted.
 
     Returns
     -------
@@ -84,7 +88,7 @@ def poisson_cells(
         for k in np.flatnonzero(~told & (fit.exposure[j] > 0)):
             t = periods[k]
             phase = "post" if t >= g else "anticipation" if t >= g - spec.anticipation else "pre"
-            if leads and phase != "pre":
+            if (leads and phase != "pre") or (only is not None and t not in only):
                 continue
             if np.isnan(fit.log_mean[j, k]):
                 lost.append(f"cohort {g:g} in {t}")

@@ -63,7 +63,8 @@ def twfe(
 
     Examples
     --------
-    >>> rows = [("a", 1, 1.0), ("a", 2, 4.0), ("b", 1, 2.0), ("b", 2, 6.0), ("c", 1, 1.0), ("c", 2, 2.0), ("d", 1, 3.0), ("d", 2, 4.5)]
+    >>> rows = [("a", 1, 1.0), ("a", 2, 4.0), ("b", 1, 2.0), ("b", 2, 6.0)]
+    >>> rows += [("c", 1, 1.0), ("c", 2, 2.0), ("d", 1, 3.0), ("d", 2, 4.5)]
     >>> frame = pd.DataFrame(rows, columns=["firm", "year", "y"])
     >>> frame["start"] = frame["firm"].isin(["a", "b"]) * 2
     >>> panel = Panel.from_frame(frame, firm_id="firm", period="year", cohort="start", outcomes=["y"])

@@ -142,12 +142,15 @@ def _verdict(row: dict, shared: dict, bundle: Bundle, text: Text) -> str:
     return ":::: verdict\n" + "\n\n".join(parts) + "\n::::"
 
 
+def p_words(value: float | None, text: Text) -> str:
+    """A p-value as it stands in a sentence: "p = 0.031", "p < 0.001"."""
+    number = text.number(value, "p")
+    return "p\u00a0" + escape(number if number.startswith("<") else f"=\u00a0{number}").replace("<", "<\u00a0")
+
+
 def _p_words(row: dict, text: Text) -> str:
     """The p-value and, for a primary indicator, the one adjusted for their number."""
-    shown = {}
-    for column in ("p_value", "p_adjusted"):
-        number = text.number(row.get(column), "p")
-        shown[column] = "p\u00a0" + escape(number if number.startswith("<") else f"=\u00a0{number}").replace("<", "<\u00a0")
+    shown = {column: p_words(row.get(column), text) for column in ("p_value", "p_adjusted")}
     adjusted = _number(row.get("p_adjusted"))
     values = {"p": shown["p_value"], "adjusted": shown["p_adjusted"]}
     return text.say("say.verdict.p_adjusted" if adjusted else "say.verdict.p", values)

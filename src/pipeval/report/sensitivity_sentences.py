@@ -10,7 +10,7 @@ import pandas as pd
 
 from ..did.estimate import as_share
 from .bundle import Bundle
-from .judgement import listing
+from .judgement import listing, p_words
 from .labels import in_sentence, outcome_label
 from .tables import effect_kind, formatted, framed, light, note_values, pipe_table, results
 from .text import Text, escape
@@ -69,18 +69,22 @@ def _values(row: dict, bundle: Bundle, text: Text) -> dict[str, str]:
     number = row.get("number")
     kind = effect_kind("effect", row)
     slope = as_share(number, row["scale"]) if number == number and number is not None else np.nan
-    shown |= {"p": text.number(number, "p"), "share": text.number(number, "pct"), "times": text.number(number, "dec2")}
+    shown |= {"number_p": text.number(number, "p"), "share": text.number(number, "pct"), "times": text.number(number, "dec2")}
     shown |= {"slope": text.number(slope, kind).removeprefix("+"), "moved": text.number(abs(number) if number else number, "dec2")}
-    shown |= {"bias": shown["effect"].removeprefix("+"), "n": text.number(row.get("n"), "int")}
+    shown |= {"bias": shown["effect"].removeprefix("+"), "n": _counted(row.get("n"), text)}
     shown |= {"year": str(bundle.study["treatment"]["reference_year"]), "target": _target(row, bundle, text)}
     main = _headline(row["outcome"], bundle)
     shown |= {"estimate": formatted("effect", main, bundle, text), "estimate_p": formatted("p_value", main, bundle, text)}
     curve = _only("curve_summary", row["outcome"], bundle)
     shown["significant"] = text.number(curve.get("significant"), "pct0")
-    shown["same"] = text.number(number, "pct0")
+    shown["same"] = text.number(number, "pct0" if number == 1 else "pct")
     values = {name: escape(value) for name, value in shown.items()}
     span = "one" if shown["effect_low"] == shown["effect_high"] else "many"
     return values | {"span": text.say(f"say.finding.span.{span}", values)}
+
+
+def _counted(number: float | None, text: Text) -> str:
+    return text.counted(int(number)) if number is not None and number == number else "—"
 
 
 def _only(table: str, outcome: str, bundle: Bundle) -> dict:
@@ -121,11 +125,13 @@ def _placebo_item(row: dict, check: str, text: Text) -> str:
         shown, p = text.number(row["estimate"], "dec3"), row["p_value"]
     else:
         shown, p = text.number(row["effect"], effect_kind("effect", row)), row["number"]
-    return text.say("say.finding.item", {"effect": escape(shown), "p": escape(text.number(p, "p"))})
+    return text.say("say.finding.item", {"effect": escape(shown), "p": p_words(p, text)})
 
 
 def _untouched(bundle: Bundle, text: Text) -> str:
-    names = [outcome_label(o["id"], bundle, text.language) for o in bundle.study.get("outcomes", []) if o.get("untouched")]
+    declared = [o["id"] for o in bundle.study.get("outcomes", []) if o.get("untouched")]
+    # a label may say in brackets that nothing should change, as the sentence does
+    names = [outcome_label(o, bundle, text.language).partition(" (")[0] for o in declared]
     return listing([in_sentence(n) for n in names], text)
 
 
@@ -195,8 +201,8 @@ def multiplicity(bundle: Bundle, text: Text) -> list[str]:
         values = {"n": text.counted(len(family)), "items": listing(items, text, escaped=True)}
         said.append(text.say("say.multiplicity.family", values))
     for row in index.to_dict("records"):
-        values = {"estimate": text.number(row["estimate"], "dec2"), "p": text.number(row["p_value"], "p")}
-        said.append(text.say("say.multiplicity.index", {k: escape(v) for k, v in values.items()}))
+        values = {"estimate": escape(text.number(row["estimate"], "dec2")), "p": p_words(row["p_value"], text)}
+        said.append(text.say("say.multiplicity.index", values))
     return [" ".join(said)] if said else []
 
 

@@ -110,7 +110,7 @@ def specification_curve(
 
 def _by_key(known: pd.DataFrame) -> dict[str, dict]:
     """The rows of an earlier curve, also as read from a file; which of them repeat others is judged anew."""
-    note = known["note"].fillna("").replace("repeats", "")
+    note = known["note"].astype(object).where(known["note"].notna(), "").replace("repeats", "")
     return known.assign(note=note).drop_duplicates("row_key").set_index("row_key").to_dict("index")
 
 

@@ -56,14 +56,16 @@ def sensitivity_checks(study: Study, cells: Mapping[str, Effects | None], tables
 
 def _checks(main: pd.Series, outcome: Outcome, tables: Mapping[str, pd.DataFrame]) -> Iterator[tuple[str, str, dict]]:
     clear = bool(main["p_value"] < 0.05)
-    readers = {
-        "trend_power": _missed, "honest": _honest, "few_clusters": _clusters, "attrition_bounds": _attrition,
-        "placebos": _placebos, "left_out": _left_out, "outliers": _outliers, "base_years": _bases,
-        "contamination": _contamination, "curve_summary": _curve,
+    readers = {  # table: (a column it lacks where it could not be made, reader)
+        "trend_power": ("row", _missed), "honest": ("breakdown", _honest), "few_clusters": ("kind", _clusters),
+        "attrition_bounds": ("row", _attrition), "placebos": ("placebo", _placebos), "left_out": ("by", _left_out),
+        "outliers": ("row", _outliers), "base_years": ("base", _bases), "contamination": ("row", _contamination),
+        "curve_summary": ("same_sign", _curve),
     }  # fmt: skip
-    for name, read in readers.items():
-        table = tables.get(name)
-        if table is not None and len(table):
+    for name, (key, read) in readers.items():
+        table = tables.get(name, pd.DataFrame())
+        table = table[table[key].notna()] if key in table else table.head(0)
+        if len(table):
             yield from read(table, main, outcome, clear)
     if outcome.relevant_effect:
         yield _target(main, outcome)
@@ -125,7 +127,7 @@ def _attrition(table: pd.DataFrame, main: pd.Series, outcome: Outcome, clear: bo
 
 def _placebos(table: pd.DataFrame, main: pd.Series, outcome: Outcome, clear: bool):
     early = table["placebo"].str.startswith("pre_period")
-    worst = table[early & table["p_value"].notna()].nsmallest(1, "p_value")  # of several pretended entries, the one most unlike zero
+    worst = table[early & table["p_value"].notna()].nsmallest(1, "p_value")  # of several pretended entries
     for row in pd.concat([worst, table[~early]]).to_dict("records"):
         if row["result"] == "not_testable":
             continue

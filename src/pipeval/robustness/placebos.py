@@ -40,7 +40,8 @@ def placebo_rows(
 
     * `pre_period_<year>`: all participants pretend to have entered in that year, none later than the base year is read, and the
       effect is that in the last year before the programme. Fails when it differs from zero at 5 %; not testable where growth
-      before entry was matched on, which makes it zero by construction.
+      before entry was matched on, which makes it zero by construction. A matched sample's weights count as known there, its sets as
+      clusters.
     * `fake_cohort`: `placebos` times, never-treated firms at random pretend to be cohorts of the true shares; `estimate` is the
       mean effect, `std_error` and `p_value` those of the mean over draws, `rejected` the share of draws found significant at 5 %.
       Fails when that share lies more than three binomial standard errors above 5 %: standard errors are then too small for these
@@ -131,7 +132,8 @@ def _pretended(panel: Panel, sample: MatchedSample, study: Study, outcome: Outco
     spec = study.did.changed({"anticipation": 0})
     if study.headline == "common_support":
         return at_reference(estimate(before, sample, study, outcome, design="common_support", spec=spec), years[-1])
-    weights = sample.weights.groupby(level="firm_id").sum()
+    own_arm = (sample.sets["role"] == "treated").to_numpy() == sample.sets["firm_id"].isin(firms.index[entered]).to_numpy()
+    weights = sample.sets[own_arm].groupby("firm_id")["weight"].sum()  # who enters later is no control when all enter at once
     plain = spec.changed({"covariates": ()})
     return at_reference(_effects(population(before, outcome), outcome, plain, years[-1], weights, sample.clusters), years[-1])
 
