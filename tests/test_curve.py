@@ -7,8 +7,10 @@ from concurrent.futures import ProcessPoolExecutor
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from pipeval import NEVER, Panel
+from pipeval.did.aggregate import aggregate
 from pipeval.did.estimate import at_reference, estimate
 from pipeval.errors import DesignError, collected
 from pipeval.matching.match import match
@@ -101,6 +103,17 @@ def test_the_curve_holds_the_headline_once_and_is_sorted(small, monkeypatch):
     main = table[table["headline"]]
     assert len(main) == 1 and main["note"].item() == "" and main["question"].item() == "same" and np.isnan(main["gap_p"].item())
     np.testing.assert_allclose(numbers(main.iloc[0]), numbers(wanted), rtol=0, atol=1e-12)
+    near = table[(table["base"] == "one_earlier") & (table["design"] == "common_support") & (table["note"] == "")]
+    near = near[(near["sample"] == "all") & (near["outliers"] == "kept") & (near["adjusted"] == "plan") & (near["method"] == "ipw")]
+    with collected():
+        cells = (estimate(panel, sample, study, outcome, spec=study.did.changed({"anticipation": k})) for k in (0, 1))
+        one, other = (aggregate(c, "period") for c in cells)
+    at = [np.flatnonzero(e.table["period"] == YEAR)[0] for e in (one, other)]
+    gap = one.influence[:, at[0]] - other.influence[:, at[1]]  # the same firms in both
+    values = [e.table["estimate"].iloc[k] for e, k in zip((one, other), at, strict=True)]
+    assert near["estimate"].item() == pytest.approx(values[1], abs=1e-12)
+    p_value = 2 * stats.norm.sf(abs(values[0] - values[1]) / np.sqrt((gap**2).sum()))
+    assert near["gap_p"].item() == pytest.approx(p_value, abs=1e-9)
     assert table["estimate"].is_monotonic_increasing and table["row_key"].is_unique
     assert not table.duplicated(list(Choice._fields)).any()
     assert len(table) == len(choices(panel, study, outcome)) and (table["estimate"] - 0.3).abs().max() < 0.1

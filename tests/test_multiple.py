@@ -148,6 +148,19 @@ def test_romano_wolf_two_ways():
     assert p.to_numpy() == pytest.approx(one_way.to_numpy(), abs=0.02)  # firms inside clusters: two ways are the coarser one
 
 
+def test_romano_wolf_two_ways_has_the_tails_of_t():
+    """One row is its own p-value: t with the fewer clusters, six, less one."""
+    rng = np.random.default_rng(6)
+    ways = pd.DataFrame({"one": np.arange(120), "two": np.arange(120) % 6})
+    with collected():
+        effects = family(rng.normal(size=(120, 1)) + np.repeat(rng.normal(size=(20, 6)), 1).reshape(120, 1), 0.25, ways)
+    row, draws = effects.table.iloc[0], 20_000
+    assert row["df"] == 5 and row["p_value"] < 0.2
+    error = np.sqrt(row["p_value"] / draws)
+    assert romano_wolf(effects, draws).iloc[0] == pytest.approx(row["p_value"], abs=4 * error)
+    assert 2 * stats.norm.sf(abs(row["statistic"])) < row["p_value"] - 8 * error
+
+
 def test_romano_wolf_one_sided_and_order_of_rows():
     effects = family(np.random.default_rng(4).normal(size=(100, 3)), np.array([0.4, -0.4, 0.0]))
     both = romano_wolf(effects, 1999)
