@@ -46,7 +46,8 @@ def study(stage: str = "final") -> dict:
         "outcomes": [
             {
                 "id": k,
-                "measure": k,
+                "measure": "value_added" if k == "ln_va_job" else k,
+                "per": "jobs" if k == "ln_va_job" else None,
                 "scale": scale,
                 "direction": "increase",
                 "label": {"es": es, "en": en},
@@ -83,6 +84,8 @@ def full(stage: str = "final") -> Bundle:
         **_judgement(stage),
         **_execution(),
         **hidden(),
+        **parts(),
+        **({} if stage == "midterm" else asked_again()),
     }
     notes = [
         Note("few_clusters", "only {n} treated business clusters: the t({df}) distribution is used", {"n": 6, "df": 5}),
@@ -464,6 +467,173 @@ def hidden() -> dict[str, pd.DataFrame]:
         ),
         "fragility": _frame("outcome kind variant estimate std_error n_treated n_control shared_pairs moved reason", fragility),
         "fragility_summary": _frame("outcome kind n n_failed low high moved shared_pairs", summary),
+    }
+
+
+def parts() -> dict[str, pd.DataFrame]:
+    """Several outcomes together, what they are made of, and power by simulation."""
+    simulated = [
+        ("ln_sales", "log", 200, "extrapolated", 0.775, 0.1, 0.105, 0.1, ""),
+        ("ln_va_job", "log", 200, "observed", 0.23, 0.102, 0.107, 0.05, ""),
+    ]
+    simulated += [("exports", "poisson", NAN, None, NAN, NAN, NAN, 0.05, "amounts with zeros: see the placebo error")]
+    several = [("ln_sales", 0.087, 0.03, 0.003, 0.009, 0.006, 0.01), ("ln_va_job", 0.031, 0.024, 0.2, 0.2, 0.2, 0.1)]
+    several += [("summary_index", 0.08, 0.04, 0.036, NAN, NAN, NAN)]
+    ratio = [("ln_va_job", p, b, 0.03, 0.01, b - 0.06, b + 0.06, b, b - 0.06, b + 0.06, 119, 226)
+             for p, b in (("numerator", 0.093), ("denominator", 0.027), ("ratio", 0.063))]  # fmt: skip
+    margin = [("exports", m, b, 0.04, 0.01, b - 0.08, b + 0.08, b, b - 0.08, b + 0.08, 150, 272)
+              for m, b in (("extensive", 0.203), ("intensive", -0.01), ("total", 0.41))]  # fmt: skip
+    numbers = "estimate std_error p_value conf_low conf_high share share_low share_high n_treated n_control"
+    decomposed = [("comparison", 1.039, 1.11, 0.936, NAN, NAN, 1.066, 0.037, 0.012, 279)]
+    decomposed += [("treated", 1.18, 1.129, 1.045, 1.02, 1.025, 1.166, 0.031, 0.043, 179)]
+    weighted = [("ln_sales", w, 0.06, 0.02, 0.004, 0.02, 0.1) for w in ("overall", "cohort", "period", "event_time")]
+    return {
+        "simulated_power": _frame("outcome scale draws basis power mde mde_share target reason", simulated),
+        "multiplicity": _frame("outcome estimate std_error p_value p_holm p_romano_wolf q_sharpened", several),
+        "ratios": _frame("outcome part " + numbers, ratio),
+        "margins": _frame("outcome margin " + numbers, margin),
+        "shares": _frame(
+            "outcome observed effect counterfactual conf_low conf_high outside n_treated n_control",
+            [
+                ("exports_directly", 0.307, 0.122, 0.184, 0.131, 0.252, False, 150, 272),
+                ("survival", 0.99, -0.02, 1.01, NAN, NAN, True, 156, 278),
+            ],
+        ),
+        "prices": _frame("group value price volume quantity mix total entered left n_items", decomposed),
+        "overall": _frame("outcome weighting estimate std_error p_value conf_low conf_high", weighted),
+    }
+
+
+CHECKED = [
+    ("trend_missed", "yes", 0.037, 0.098, NAN, NAN, NAN),
+    ("group_trends", "informative", NAN, 0.06, -0.026, 0.153, NAN),
+    ("honest_relative_magnitude", "informative", 0.35, NAN, NAN, NAN, NAN),
+    ("honest_smoothness", "informative", 0.0, NAN, NAN, NAN, NAN),
+    ("business_clusters", "no", 0.058, 0.069, -0.003, 0.145, 16),
+    ("response_weighted", "yes", -0.01, 0.068, 0.015, 0.125, NAN),
+    ("lee_bounds", "yes", NAN, NAN, 0.062, 0.093, NAN),
+    ("pre_period", "yes", 0.351, -0.028, NAN, NAN, NAN),
+    ("pre_period", "informative", 0.092, -0.037, NAN, NAN, NAN),
+    ("fake_cohort", "yes", 0.03, 0.002, NAN, NAN, 99),
+    ("untouched", "yes", 0.52, NAN, NAN, NAN, NAN),
+    *((f"without_{by}", "yes", 0.49, NAN, 0.055, 0.081, 3) for by in ("business_cluster", "branch", "municipality", "firm_id")),
+    ("outliers", "yes", NAN, NAN, 0.055, 0.07, NAN),
+    ("base_years", "yes", NAN, NAN, 0.049, 0.072, 4),
+    ("contamination", "yes", 0.81, NAN, 0.092, 0.092, NAN),
+    ("curve", "yes", 0.995, 0.08, 0.057, 0.103, 190),
+    ("target_ruled_out", "informative", 0.136, 0.116, NAN, NAN, NAN),
+]
+
+
+def asked_again() -> dict[str, pd.DataFrame]:
+    """The sensitivity chapter: its tables, codes as the stages write them, and a row a check."""
+    tidy = "estimate std_error conf_low conf_high p_value n_treated n_control"
+    one = (0.067, 0.026, 0.015, 0.118, 0.011, 133, 240)
+    checks = [(check, outcome, "log", *rest) for outcome in ("ln_sales", "ln_va_job") for check, *rest in CHECKED]
+    choice = ("common_support", "reg", "difference", "plan", "not_yet_treated", "year_before", "all", "kept", "constant")
+    other = ("full", "imputation", "ancova", "score", "own_controls", "one_earlier", "balanced", "winsorised", "constant")
+    kinds = ("CR1_treated", "CR1", "CR2", "CR3", "wild_rademacher", "wild_webb", "randomisation")
+    rows = [f"without_{w}" for w in ("other_programmes", "cluster_municipalities", "municipalities", "dense_municipalities")]
+    rows += ["ring_effect", "dense_effect", "indirect_effect", "indirect_as_controls"]
+    dose = [
+        ("dose", "low"),
+        ("dose", "high"),
+        ("trend", "per_step"),
+        ("component", "both"),
+        ("assistance", "no"),
+        ("per_thousand_usd", "slope"),
+    ]
+    groups = [("branch", "ceramics"), ("exp_status_baseline", "none"), ("owner_gender", "f"), ("size_class", "micro")]
+    pairs = [
+        (2004, NAN, "treated_vs_never"),
+        (2004, 2005, "earlier_vs_later"),
+        (2005, 2004, "later_vs_earlier"),
+        (2005, NAN, "treated_vs_always"),
+    ]
+    placebos = [("pre_period_2003", -0.038, 0.022, 0.09, NAN, NAN, "pass"), ("fake_cohort", 0.002, 0.003, 0.59, 0.03, 99, "pass")]
+    placebos += [("untouched", -0.027, 0.043, 0.52, NAN, NAN, "informative")]
+    mine = "ln_sales"
+    return {
+        "sensitivity": _frame("check outcome scale passed number effect effect_low effect_high n", checks),
+        "curve": _frame(
+            "outcome design method lag adjusted comparison base sample outliers prices "
+            + tidy
+            + " gap_p note headline row_key question",
+            [(mine, *choice, *one, NAN, "", True, "a1", "same"), (mine, *other, *one, 0.8, "repeats", False, "b2", "other")],
+        ),
+        "curve_summary": _frame(
+            "outcome n_rows n_failed n_repeated n_same estimate median low high same_sign significant no_gap",
+            [(mine, 384, 2, 3, 190, 0.067, 0.077, 0.056, 0.098, 0.995, 0.97, 0.97)],
+        ),
+        "honest": _frame(
+            "outcome kind bound estimate conf_low conf_high excludes_zero breakdown reason share",
+            [
+                (mine, "relative_magnitude", 0.5, 0.067, 0.01, 0.146, True, 0.6, "", NAN),
+                (mine, "smoothness", 0.0, 0.067, -0.02, 0.145, False, 0.0, "", 0.0),
+            ],
+        ),
+        "trend_power": _frame(
+            "outcome row slope bias note bias_given_passed coverage_given_passed estimate std_error conf_low conf_high p_value",
+            [
+                (mine, "missed_50", 0.027, 0.067, "", 0.071, 0.23, NAN, NAN, NAN, NAN, NAN),
+                (mine, "missed_80", 0.037, 0.093, "", 0.099, 0.03, NAN, NAN, NAN, NAN, NAN),
+                (mine, "detrended", NAN, NAN, "", NAN, NAN, 0.058, 0.043, -0.027, 0.143, 0.18),
+            ],
+        ),
+        "few_clusters": _frame(
+            "outcome kind estimate std_error df statistic p_value conf_low conf_high n_clusters n_clusters_treated reason",
+            [(mine, k, 0.067, 0.033, 21.8, 2.0, 0.058, -0.003, 0.136, 256, 16, "") for k in kinds],
+        ),
+        "attrition_bounds": _frame(
+            "outcome row estimate std_error conf_low conf_high lower upper share_trimmed",
+            [
+                (mine, "response_weighted", 0.066, 0.026, 0.015, 0.118, NAN, NAN, NAN),
+                (mine, "lee", NAN, NAN, 0.01, 0.14, 0.06, 0.089, 0.03),
+                (mine, "lee_tightened", NAN, NAN, 0.01, 0.14, 0.06, 0.089, 0.03),
+            ],
+        ),
+        "placebos": _frame(
+            "outcome placebo estimate std_error p_value rejected draws result note", [(mine, *p, "") for p in placebos]
+        ),
+        "base_years": _frame(
+            "outcome base " + tidy + " note",
+            [(mine, b, *one, "") for b in ("own", "2001", "mean", "own_without_recalled", "mean_without_recalled")],
+        ),
+        "left_out": _frame(
+            "outcome by left_out n_left_out estimate std_error p_value moved note",
+            [
+                (mine, "business_cluster", "C07", 9, 0.054, 0.026, 0.04, -0.49, ""),
+                (mine, "branch", "ceramics", 114, 0.054, 0.03, 0.08, -0.47, ""),
+                (mine, "firm_id", "ZZ-F0001", 1, 0.062, 0.026, 0.02, -0.19, ""),
+            ],
+        ),
+        "outliers": _frame(
+            "outcome row estimand " + tidy + " note",
+            [
+                (mine, r, e, *one, "")
+                for r, e in (
+                    ("headline", "mean"),
+                    ("winsorised", "winsorised_mean"),
+                    ("least_squares", "mean"),
+                    ("huber", "robust_location"),
+                    ("median", "median"),
+                )
+            ],
+        ),
+        "contamination": _frame(
+            "outcome row scale " + tidy + " n_left note", [(mine, r, "log", *one, 0, "") for r in ("headline", *rows)]
+        ),
+        "subgroups": _frame(
+            "outcome column group " + tidy + " p_equal difference p_difference note",
+            [(mine, c, g, *one, 0.83, 0.01, 1.0, "") for c, g in groups],
+        ),
+        "dose": _frame("outcome division group " + tidy + " p_equal note", [(mine, d, g, *one, 0.27, "") for d, g in dose]),
+        "spillover": _frame(
+            "outcome term " + tidy + " note", [(mine, t, *one, "") for t in ("indirect", "direct", "direct_naive")]
+        ),
+        "bacon": _frame(
+            "outcome treated untreated type estimate weight n_treated n_control", [(mine, *p, 0.07, 0.25, 73, 193) for p in pairs]
+        ),
     }
 
 

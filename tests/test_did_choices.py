@@ -457,6 +457,19 @@ def test_cross_sections_of_a_matched_sample_need_its_sets_as_clusters():
         quietly(att_gt, Panel(firms, panel.outcomes), "y", spec, weights=again)
 
 
+def test_a_base_period_does_not_dilute_the_event_time_of_another_cohort():
+    """Period 3 is not observed: cohort 4's base stands at event time −2, where cohort 3 has an estimate."""
+    panel = made()
+    outcomes = panel.outcomes[panel.outcomes.index.get_level_values(1) != 3]
+    cells = quietly(att_gt, Panel(panel.firms, outcomes), "y")
+    at = cells.table[cells.table["event_time"] == -2]
+    assert set(at["phase"]) == {"base", "pre"}
+    real = at[at["phase"] == "pre"]
+    events = quietly(aggregate, cells, "event_time").table.set_index("event_time")
+    mean = np.average(real["estimate"], weights=real["weight_treated"])
+    assert events.loc[-2, "estimate"] == pytest.approx(mean, abs=CLOSED) and events.loc[-2, "phase"] == "pre"
+
+
 def test_known_shares_leave_the_estimate_and_drop_their_part_of_the_error():
     effects = att_gt(made(), "y")
     for by in ("overall", "event_time", "cohort", "period"):

@@ -295,6 +295,14 @@ def test_odds_are_against_those_compared():
     np.testing.assert_allclose(every.loc[every["cohort"] == 4, columns], one[columns], atol=ITERATED)
 
 
+def test_leads_with_covariates_have_later_entrants_beside_them():
+    panel = sellers()
+    two = panel.keep(panel.firms.index[panel.firms["cohort"].isin([4.0, 6.0, NEVER])], "t", "t")
+    table = poisson_att(two, "y", DidSpec(covariates=("x",)), by="event_time").table.set_index("event_time")
+    assert table.loc[-3, "n_control"] == (two.firms["cohort"] > 4).sum()
+    assert table.loc[-4, "n_control"] == (two.firms["cohort"] > 6).sum()
+
+
 def entrants_by_kind(n: int = 4000) -> Panel:
     """No effect; firms of one kind grow faster, and more of them enter in years 3 and 4: those left are unlike the first."""
     rng = np.random.default_rng(1)

@@ -12,7 +12,7 @@ from pipeval.report.bundle import Bundle
 from pipeval.report.curve_plots import CHOICES, curve, curve_choices, curve_rows
 from pipeval.report.did_plots import detectable, event_study, forest, sensitivity, sensitivity_rows, shown
 from pipeval.report.figures import FIGURES, draw
-from pipeval.report.plots import BLUE, ORANGE, PALE
+from pipeval.report.plots import BLUE, ORANGE, PALE, QUIET
 from pipeval.report.text import languages, read_text
 
 LOG = float(np.log(1.1))  # ten per cent
@@ -270,6 +270,14 @@ def test_what_the_programme_cannot_move_is_not_among_its_effects():
     for name in ("effects", "power"):
         figure = FIGURES[name][1](bundle(), read_text("en"))
         assert ticks(figure.axes[0].yaxis) == ["Sales"]
+
+
+def test_target_and_detectable_effect_stand_on_the_side_that_is_sought():
+    made = bundle()
+    made.study["outcomes"][0]["direction"] = "decrease"
+    ax = FIGURES["effects"][1](made, read_text("en")).axes[0]
+    np.testing.assert_allclose(points(ax, ORANGE), [[-10, 0]])
+    np.testing.assert_allclose(points(ax, QUIET), [[-8, 0]])
 
 
 def test_a_figure_says_what_it_shows():

@@ -15,6 +15,9 @@ import pytest
 from openpyxl import load_workbook
 
 from pipeval.data.contract import TABLES
+from pipeval.data.support import COMPONENTS
+from pipeval.did.bacon import TYPES
+from pipeval.did.few_clusters import KINDS as FEW_CLUSTERS
 from pipeval.errors import DataError, Note, UsageError
 from pipeval.evaluation import evaluate
 from pipeval.matching.support import support_note
@@ -28,9 +31,14 @@ from pipeval.report.labels import coded, covariate_label
 from pipeval.report.remarks import note_lines
 from pipeval.report.render import render
 from pipeval.report.save import save as save_evaluation
+from pipeval.report.sensitivity_sentences import finding
 from pipeval.report.sentences import SENTENCES
 from pipeval.report.tables import printed_table, read_layout
 from pipeval.report.text import escape, languages, read_text
+from pipeval.robustness import findings
+from pipeval.robustness.chapter import LEFT_OUT
+from pipeval.robustness.curve import MATCHES, METHODS, OUTLIERS, WHOLE
+from pipeval.robustness.several import INDEX
 from pipeval.study.lint import CHECKS, DETAILS
 from pipeval.study.match_spec import MatchSpec
 from pipeval.study.params import read_study
@@ -39,7 +47,7 @@ from pipeval.verdicts.remarks import REMARKS
 
 # The tests are collected by importlib, which does not put their folder on the path.
 sys.path.insert(0, str(Path(__file__).parent))
-from bundle_fixture import HOSTILE, full, hidden, study, tiny
+from bundle_fixture import CHECKED, HOSTILE, asked_again, full, hidden, study, tiny
 
 ES, EN = read_text("es"), read_text("en")
 
@@ -193,7 +201,7 @@ def test_the_checks_are_printed_by_outcome_each_in_its_own_unit():
     assert [r[0] for r in rows if r[0]] == list(dict.fromkeys(r[0] for r in rows if r[0]))  # a check is one group of rows
     values = {(r[0], r[2]): r[3] for r in rows}
     assert values["Common support", "whole design"] == "96.4%" and values["Earlier trends", "Real sales"] == "0.031"
-    assert values["Attrition", "whole design"] == "+6.2 pp" and values["Number of clusters", "whole design"] == "6"
+    assert values["Attrition", "whole design"] == "0.06" and values["Number of clusters", "whole design"] == "6"
     assert "one year earlier" in table and "None" not in table
     said = SENTENCES["untestable"](full(), EN)[0].replace("\\", "")
     assert "earlier trends (export value) and base year (export value)" in said
@@ -294,41 +302,66 @@ def _options(name: str) -> str:
 CODES = {
     "attainment": "met partly_met not_met not_yet_due not_measurable infeasible",
     "evidence": " ".join(GRADES),
-    "result": "pass mild fail not_testable ok warn",
-    "sample": "before after weighted",
-    "check": "support balance pre_trend base_year attrition spillover clusters " + " ".join(CHECKS),
+    "result": "pass mild fail not_testable ok warn informative",
+    "passed": "yes no informative",
+    "sample": "before after weighted all balanced without_other_programmes",
+    "check": "support balance pre_trend base_year attrition spillover clusters "
+    + " ".join(CHECKS)
+    + " "
+    + " ".join(check for check, *_ in CHECKED),
     "rule": "support balance pre_trend pre_trend_matched base_year attrition spillover clusters",
     "detail": " ".join(code for code in DETAILS if code),
     "reading": "total mean median survivors_only exits_as_zero projection leather_footwear ceramics garment",
     "row": "headline design_matched design_matched_adjusted matched_with_backups design_common_support "
     "method_dr method_ipw method_reg no_covariates earlier_base "
     "average_all_years twfe comparison_never_treated comparison_not_yet_treated business_cluster without_other_programmes "
-    "match_without_outcome_level",
+    "match_without_outcome_level missed_50 missed_80 detrended response_weighted lee lee_tightened winsorised least_squares huber "
+    "median without_cluster_municipalities without_municipalities without_dense_municipalities ring_effect dense_effect "
+    "indirect_effect indirect_as_controls",
     "status": "done delayed in_progress pending cancelled matched caliper missing_covariate no_partner_in_exact_cell "
     "not_chosen pool_exhausted off_support kept_apart cohort_not_matched later_cohort reserve",
     "reason": "kept_apart cohort_not_matched reserve not_significant no_difference "
     "kept indirect ineligible other_programme same_cluster treated_in_other_programme not_linear "
     "not_estimated later_cohort query outside_branches closed_before_entry other_beneficiary missing_covariate caliper "
-    "no_partner_in_exact_cell pool_exhausted not_chosen not_observed_or_off_support off_support not_among in_both_lists",
+    "no_partner_in_exact_cell pool_exhausted not_chosen not_observed_or_off_support off_support not_among in_both_lists "
+    "not_seen_always not_every_year contaminated left_out not_matched treated balanced without_other_programmes",
+    "weighting": "overall cohort period event_time",
+    "margin": "extensive intensive total",
+    "part": "numerator denominator ratio",
+    "placebo": "fake_cohort untouched pre_period pre_period_year",
+    "base": "own mean own_without_recalled mean_without_recalled year_before one_earlier mean_before universal varying",
+    "by": " ".join(LEFT_OUT),
+    "type": " ".join(TYPES),
+    "division": "dose component assistance trend per_thousand_usd",
+    "group": "low middle high no yes per_step slope treated comparison " + " ".join(COMPONENTS),
+    "term": "indirect direct direct_naive",
+    "estimand": _options("estimand") + " mean winsorised_mean robust_location median",
+    "adjusted": "plan short score nothing",
+    "lag": "difference ancova",
+    "outliers": " ".join(OUTLIERS),
+    "question": "same other",
+    "basis": "observed extrapolated one_span",
+    "outcome": INDEX,
     "stage": "register evaluated comparable surveyed_base matched analysed frame pool support match queries headline outcome",
     "event": "project_start first_disbursement last_disbursement execution_end midterm final goal_due",
     "kind": "count growth difference milestone share transition level change query blocking "
-    "headline tie_break row_order order seed caliper link subclasses cutpoints support moments",
+    "headline tie_break row_order order seed caliper link subclasses cutpoints support moments relative_magnitude smoothness "
+    + " ".join(FEW_CLUSTERS),
     "role": "treated control backup",
     "covariate": "propensity_score",
     "cohort": "all",
     "denominator": " ".join(DENOMINATORS.values()),
     "variant": "ids rows random bin sd largest smallest closest data logit probit none minmax hull crump",
-    "method": _options("method"),
+    "method": " ".join((_options("method"), *METHODS)),
     "estimator": "dr ipw reg",
     "distance": _options("distance"),
     "link": _options("link"),
     "order": _options("order"),
     "support": _options("support"),
     "moments": _options("moments"),
-    "estimand": _options("estimand"),
     "definition": "component2 ta_recipient beneficiary",
-    "design": "common_support matched own nearest nearest_two nearest_replaced mahalanobis full cem ebal ipw",
+    "design": "common_support matched own nearest nearest_two nearest_replaced mahalanobis full cem ebal ipw "
+    + " ".join((*WHOLE, *MATCHES)),
 }
 
 
@@ -527,6 +560,110 @@ def test_who_was_matched_with_whom_is_in_the_workbook_in_words(rendered):
     book = load_workbook(rendered / "annex.xlsx")
     assert book["pair_distances"]["A3"].value == "Todas" and book["balance_terms"]["A5"].value == "Trabajadores (log)²"
     assert {"designs", "orthogonality", "fragility", "fragility_summary", "hidden_bias", "benchmarks"} <= set(book.sheetnames)
+
+
+def _found(check: str, words=EN, tables=None, **changes) -> str:
+    """The sentence of one check on real sales, its row changed."""
+    bundle = full()
+    if tables:
+        frames = {name: bundle.table(name) for name in bundle.tables} | tables
+        bundle = Bundle.build(bundle.study, frames)
+    rows = bundle.table("sensitivity").query("outcome == 'ln_sales' and check == @check").to_dict("records")
+    rows = [row | changes for row in rows]
+    return finding(check, rows, bundle, words).replace("\\", "").replace("\u00a0", " ")
+
+
+def test_every_sensitivity_check_has_a_sentence_with_its_numbers():
+    assert list(asked_again()["sensitivity"].columns) == findings.COLUMNS
+    source = Path(findings.__file__).read_text(encoding="utf-8")
+    named = set(re.findall(r'yield "(\w+)"', source)) | set(re.findall(r'return "(\w+)", "informative"', source))
+    assert named <= {check for check, *_ in CHECKED} and len(named) > 8
+    for words in (EN, ES):
+        for check in dict.fromkeys(check for check, *_ in CHECKED):
+            said = _found(check, words)
+            assert "—" not in said and "{" not in said and said.endswith("."), (check, said)
+    assert "a drift of 3.8% a year, worth 9.8% by 2006, would have passed unseen one time in five" in _found("trend_missed")
+    assert "from 0.003 to 0.058; the interval becomes −0.3% to +14.5%" in _found("business_clusters")
+    assert "99.5% give an effect of the same sign" in _found("curve") and "it is no probability" in _found("curve")
+    assert "the effect is +9.2%" in _found("contamination") and "lies between +5.5% and +8.1%" in _found("without_branch")
+    assert "gives −2.8% (p = 0.351) and −3.7% (p = 0.092). Such estimates are too imprecise" in _found("pre_period")
+
+
+def test_what_a_check_says_follows_its_number():
+    assert "until departures from parallel trends after entry exceed 0.35 times" in _found("honest_relative_magnitude")
+    assert "does not exclude zero even with exactly parallel" in _found("honest_relative_magnitude", number=0.0)
+    # JSON keeps no infinity: it comes back as NaN, and the intervals say which NaN it is
+    assert "could not be put in a number" in _found("honest_smoothness", number=np.nan)
+    assert "however large" in _found("honest_relative_magnitude", number=np.nan)
+    assert "cannot be told from zero" in _found("group_trends") and "cannot" not in _found("group_trends", effect_low=0.01)
+    assert "both sides of zero" in _found("lee_bounds", effect_low=-0.01) and "both sides" not in _found("lee_bounds")
+    assert "the target of +5.0% is not" in _found("target_ruled_out")
+    assert "so is the target of +5.0%" in _found("target_ruled_out", number=0.01)
+    rejected = full().table("pretrend").assign(p_value=0.01)
+    assert "already differed before entry" in _found("trend_missed", tables={"pretrend": rejected})
+
+
+def test_one_row_a_check_and_the_least_favourable_decides():
+    for words, informs, no in ((EN, "Only informs", "No"), (ES, "Sólo informa", "No")):
+        text = markdown(full(), words, {}).replace("\\", "")
+        body = text.split("#tbl-sensitivity .data")[1].split(":::")[0]
+        rows = [[c.strip() for c in line.split("|")[1:-1]] for line in body.splitlines() if line.startswith("| ")][2:]
+        assert len(rows) == len({check for check, *_ in CHECKED})
+        passed = {row[0]: row[1] for row in rows}
+        assert passed[words.label("check", "pre_period")] == f"[{informs}]{{.light .open}}"
+        assert passed[words.label("check", "business_clusters")] == f"[{no}]{{.light .bad}}"
+        others = text.split("#tbl-sensitivity-others")[1].split(":::")[0]
+        assert others.count("| " + words.label("check", "curve")) == 1  # the second outcome alone
+    assert "tbl-sensitivity" not in markdown(full("midterm"), EN, {})
+
+
+def test_a_placebo_outcome_is_no_result():
+    placebo = {"id": "relatives", "measure": "x", "scale": "level", "direction": "increase", "untouched": True}
+    params = study() | {"outcomes": [*study()["outcomes"], placebo | {"label": {"en": "Unpaid relatives (should not change)"}}]}
+    bundle = full()
+    frames = {name: bundle.table(name) for name in bundle.tables}
+    for name in ("effects", "pretrend", "power", "att_by_period", "shares"):
+        row = frames[name].iloc[:1].assign(outcome="relatives")
+        frames[name] = pd.concat([row, frames[name]], ignore_index=True)
+    text = markdown(Bundle.build(params, frames), EN, {}).replace("\\", "").replace("\u00a0", " ")
+    said = [line for line in text.splitlines() if "npaid relatives" in line]
+    assert len(said) == 2 and all("Where there can be no effect (unpaid relatives) we found" in line for line in said)
+    assert "we found −0.027 (p = 0.520)" in said[0]
+
+
+def test_power_parts_and_prices_are_said_in_a_sentence():
+    said = {
+        n: " ".join(SENTENCES[n](full(), EN)).replace("\\", "") for n in ("simulated_power", "multiplicity", "ratios", "prices")
+    }
+    assert "real sales, 10.5% (the target is 10%, found 78% of the time)" in said["simulated_power"]
+    assert "200 simulated" in said["simulated_power"] and "export" not in said["simulated_power"]
+    assert (
+        "family of two" in said["multiplicity"] and "0.009 (Holm) and 0.006 (Romano–Wolf) instead of 0.003" in said["multiplicity"]
+    )
+    assert "moves by 0.08 standard deviations (p\u00a0=\u00a00.036)" in said["multiplicity"]
+    assert "+6.3% is that on value added, +9.3%, set against that on jobs, +2.7%" in said["ratios"]
+    assert "less in the denominator" not in said["ratios"]
+    fewer = Bundle.build(study(), {"ratios": full().table("ratios").assign(share_high=-0.01)})
+    assert "less in the denominator" in SENTENCES["ratios"](fewer, EN)[0]
+    assert "treated, +18.0% (+12.9% in prices, +2.0% in quantity, +2.5% from the mix)" in said["prices"]
+    assert "+3.9% (+11.0% in prices, −6.4% in volume)" in said["prices"]
+    table = _printed("power")
+    assert "| 10.5%" in table and "| 77.5%" in table
+    margins = _printed("margins")
+    assert "+20.3 pp" in margins and "−1.0%" in margins and "conditional" in margins
+    shares = _printed("shares")
+    assert "| 18.4% | 13.1% to 25.2% | +12.2" in shares and "| 101.0% | —" in shares
+    assert "| never |" in _printed("bacon") and "| always |" in _printed("bacon")
+
+
+def test_every_remark_raised_in_the_source_has_words():
+    keys = set()
+    for path in Path(findings.__file__).parents[1].rglob("*.py"):
+        if "report" not in path.parts:
+            keys |= set(re.findall(r'\bNote\(\s*"(\w+)"', path.read_text(encoding="utf-8")))
+    assert len(keys) > 40
+    for words in (EN, ES):
+        assert sorted(k for k in keys if not words.has(f"note.{k}")) == []
 
 
 def test_absent_tables_become_one_gap_sentence_a_section():

@@ -19,6 +19,8 @@ from .text import Text, read_text
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+_ENDS = ("conf_low", "conf_high", "band_low", "band_high")
+_CHECKS = ("headline", "business_clusters", "response_weighted", "detrended", "lee", "lee_tightened", "without_business_cluster")
 _FAR = 3.0  # a row that reaches this many times as far as the middle one leaves the axis, and its numbers are written
 
 
@@ -89,12 +91,13 @@ def forest(table: pd.DataFrame, ax: Axes, text: Text | None = None) -> None:
         if column in drawn and drawn[column].notna().any():
             _points(ax, drawn[column], y, (low, high), look | {"label": text.say(f"figure.{column}")})
     for at, row in zip(y, drawn.to_dict("records"), strict=True):
-        beyond = row["effect_high"] > high
-        if beyond or row["effect_low"] < low:
-            ax.scatter(high if beyond else low, at, color=BLUE, marker=">" if beyond else "<", s=30, zorder=3, clip_on=False)
+        sides = ((row["effect_low"] < low, low, "<"), (row["effect_high"] > high, high, ">"))
+        past = [(end, arrow) for beyond, end, arrow in sides if beyond]
+        for end, arrow in past:
+            ax.scatter(end, at, color=BLUE, marker=arrow, s=30, zorder=3, clip_on=False)
+        if past:
             ends = {"low": text.number(row["effect_low"], "int"), "high": text.number(row["effect_high"], "int")}
-            words = f"{text.number(row['effect'], 'int')} ({text.say('interval', ends)})"
-            ax.annotate(words, (high, at), (6, 0), textcoords="offset points", va="center", fontsize=7.5, annotation_clip=False)
+            _beside(ax, f"{text.number(row['effect'], 'int')} ({text.say('interval', ends)})", (high, at))
     _named(ax, rows["name"], y, (low, high), text)
     ax.set_xlabel(text.say("figure.effect_percent"))
 
@@ -123,14 +126,9 @@ def detectable(table: pd.DataFrame, ax: Axes, text: Text | None = None) -> None:
         _points(ax, drawn["mde_simulated"], y, (0, high), look | {"label": text.say("figure.mde_simulated")})
     for at, value in zip(y, drawn["mde"], strict=True):
         if value > high:
-            words = text.number(value, "int")
-            ax.annotate(words, (high, at), (6, 0), textcoords="offset points", va="center", fontsize=7.5, annotation_clip=False)
+            _beside(ax, text.number(value, "int"), (high, at))
     _named(ax, rows["name"], y, (0, high), text)
     ax.set_xlabel(text.say("figure.mde_percent"))
-
-
-_ENDS = ("conf_low", "conf_high", "lower", "upper", "band_low", "band_high")
-_CHECKS = ("headline", "business_clusters", "response_weighted", "detrended", "lee", "lee_tightened", "without_business_cluster")
 
 
 def sensitivity_rows(tables: Mapping[str, pd.DataFrame], outcome: str) -> pd.DataFrame:
@@ -168,7 +166,7 @@ def sensitivity_rows(tables: Mapping[str, pd.DataFrame], outcome: str) -> pd.Dat
     return table.sort_values("row", key=lambda r: r.map(order), kind="stable", ignore_index=True)
 
 
-def sensitivity(table: pd.DataFrame, ax: Axes, text: Text | None = None, scale: str = "", target: float = np.nan) -> None:
+def sensitivity(table: pd.DataFrame, ax: Axes, text: Text | None = None, scale: str = "", target: float | None = None) -> None:
     """The headline and every way of doubting it on one axis: intervals as lines, bounds as bars, honest sets dashed.
 
     `table`: as `sensitivity_rows`. `target` is the relevant effect, a share (for `level`, in the outcome's unit).
@@ -180,7 +178,7 @@ def sensitivity(table: pd.DataFrame, ax: Axes, text: Text | None = None, scale: 
     is_set = (rows["row"] == "honest").to_numpy()
     main = (rows["row"] == "headline").to_numpy()
     ax.axvline(0, color=INK, linewidth=0.8)
-    if np.isfinite(target):
+    if target is not None:
         at = target if scale == "level" else 100 * target
         ax.axvline(at, color=ORANGE, linewidth=1.4, linestyle="--", label=text.say("figure.target"))
     if main.any():
@@ -225,6 +223,10 @@ def _points(ax: Axes, values: pd.Series, y: np.ndarray, limits: tuple[float, flo
     """The values that lie on the axis, as points."""
     inside = values.between(*limits).to_numpy()
     ax.scatter(values[inside], y[inside], **look)
+
+
+def _beside(ax: Axes, words: str, at: tuple[float, float]) -> None:
+    ax.annotate(words, at, (6, 0), textcoords="offset points", va="center", fontsize=7.5, annotation_clip=False)
 
 
 def _named(ax: Axes, names: pd.Series, y: np.ndarray, limits: tuple[float, float], text: Text) -> None:

@@ -148,8 +148,7 @@ def _sensitivity_figure(bundle: Bundle, text: Text) -> object:
     if len(rows) < 2:
         return None
     figure, axes = _canvas(7.2, 1.2 + 0.25 * len(rows), 1, 1)
-    relevant = _relevant(bundle).get(key)
-    sensitivity(rows, axes[0], text, _scales(bundle).get(key, ""), float("nan") if relevant is None else relevant)
+    sensitivity(rows, axes[0], text, _scales(bundle).get(key, ""), _relevant(bundle).get(key))
     _title(figure, text.say("figure.sensitivity.title", {"outcome": outcome_label(key, bundle, text.language)}))
     return _legend(figure, axes[0])
 

@@ -54,7 +54,7 @@ def finding(check: str, rows: list[dict], bundle: Bundle, text: Text) -> str:
     values = _values(row, bundle, text)
     key = f"say.finding.{check}"
     if check in ("pre_period", "untouched"):
-        source = _placebos(row["outcome"], bundle) if check == "untouched" else rows
+        source = (_placebos(row["outcome"], bundle) if check == "untouched" else []) or rows
         values["items"] = listing([_placebo_item(r, check, text) for r in source], text, escaped=True)
         values["outcomes"] = _untouched(bundle, text)
         weak = check == "pre_period" and any(r["passed"] == "informative" for r in rows)
@@ -121,10 +121,12 @@ def _placebos(outcome: str, bundle: Bundle) -> list[dict]:
 
 def _placebo_item(row: dict, check: str, text: Text) -> str:
     """A placebo's difference and its p-value; one of another outcome stands on that outcome's own scale."""
-    if check == "untouched":
+    if check == "pre_period":
+        shown, p = text.number(row["effect"], effect_kind("effect", row)), row["number"]
+    elif "estimate" in row:
         shown, p = text.number(row["estimate"], "dec3"), row["p_value"]
     else:
-        shown, p = text.number(row["effect"], effect_kind("effect", row)), row["number"]
+        return p_words(row["number"], text)
     return text.say("say.finding.item", {"effect": escape(shown), "p": p_words(p, text)})
 
 
@@ -142,6 +144,14 @@ def _trend_seen(row: dict, bundle: Bundle) -> str:
 
 def _zero_inside(row: dict, bundle: Bundle) -> str:
     return "open" if row["effect_low"] * row["effect_high"] <= 0 else "clear"
+
+
+def _bounds(row: dict, bundle: Bundle) -> str:
+    return "same" if np.isclose(row["effect_low"], row["effect_high"], rtol=0, atol=5e-4) else _zero_inside(row, bundle)
+
+
+def _one_or_many(row: dict, bundle: Bundle) -> str:
+    return "one" if row["n"] == 1 else "many"
 
 
 def _limit(row: dict, bundle: Bundle) -> str:
@@ -164,7 +174,8 @@ _VARIANTS = {
     "group_trends": _zero_inside,
     "honest_relative_magnitude": _limit,
     "honest_smoothness": _limit,
-    "lee_bounds": _zero_inside,
+    "lee_bounds": _bounds,
+    "base_years": _one_or_many,
     "target_ruled_out": _ruled_out,
 }
 
@@ -213,6 +224,13 @@ def _adjusted(row: dict, bundle: Bundle, text: Text) -> dict[str, str]:
     }
 
 
+def few_clusters(bundle: Bundle, text: Text) -> list[str]:
+    """Which row to read where firms belong to few business clusters."""
+    rows = results(bundle, "few_clusters")
+    known = "p_value" in rows and rows.loc[rows["outcome"] == rows["outcome"].iloc[0], "p_value"].notna().any()
+    return [text.say("say.few_clusters")] if known else []
+
+
 def ratios(bundle: Bundle, text: Text) -> list[str]:
     """Where the effect on a ratio comes from: its numerator or its denominator."""
     rows, paragraphs = results(bundle, "ratios"), []
@@ -249,6 +267,7 @@ def prices(bundle: Bundle, text: Text) -> list[str]:
 SENTENCES = {
     "simulated_power": simulated_power,
     "multiplicity": multiplicity,
+    "few_clusters": few_clusters,
     "ratios": ratios,
     "prices": prices,
 }

@@ -297,18 +297,22 @@ def _stage(bundle: Bundle) -> str:
     return bundle.study.get("stage", "final")
 
 
-SENTENCES = {
-    "asked": asked,
-    "answer": answer,
-    "headline": headline,
-    "effects": effects,
-    "estimation": estimation,
-    "power": power,
-    "balance": balance,
-    "pretrend": pretrend,
-    "new_exporters": new_exporters,
-    "budget": budget,
-    "outputs": outputs,
-    "corrective": corrective,
-    "untestable": untestable,
-} | OF_MATCH | OF_SENSITIVITY
+SENTENCES = (
+    {
+        "asked": asked,
+        "answer": answer,
+        "headline": headline,
+        "effects": effects,
+        "estimation": estimation,
+        "power": power,
+        "balance": balance,
+        "pretrend": pretrend,
+        "new_exporters": new_exporters,
+        "budget": budget,
+        "outputs": outputs,
+        "corrective": corrective,
+        "untestable": untestable,
+    }
+    | OF_MATCH
+    | OF_SENSITIVITY
+)

@@ -63,6 +63,8 @@ def printed_table(bundle: Bundle, block: dict, text: Text) -> str | None:
         headings, aligns, rows = _pivoted(frame, block["pivot"], text)
     else:
         headings, aligns, rows = _listed(frame, block, bundle, text)
+    if not headings:
+        return None
     return framed(name, pipe_table(headings, aligns, rows), note_values(frame, bundle, text), text)
 
 
@@ -108,8 +110,8 @@ def chosen_rows(frame: pd.DataFrame, block: dict) -> pd.DataFrame:
         if column in frame.columns:
             frame = frame[~frame[column].isin(values)]
     for column in block.get("known", ()):
-        if column in frame.columns:
-            frame = frame[frame[column].notna()]
+        # a table of which nothing could be estimated says why and has no column of numbers
+        frame = frame[frame[column].notna()] if column in frame.columns else frame.iloc[:0]
     for column, count in block.get("first", {}).items():
         if column in frame.columns:
             frame = frame[frame[column].isin(frame[column].unique()[:count])]
