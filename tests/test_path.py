@@ -114,7 +114,10 @@ def test_influence_is_that_of_the_weighted_cells():
         np.sqrt((by_hand**2).sum() * groups / (groups - 1)), abs=EXACT
     )
     after = path.influence[:, ((path.table["phase"] == "post") & path.table["event_time"].notna()).to_numpy()]
-    np.testing.assert_allclose(path.influence[:, -1], after @ weights, atol=EXACT)  # shares taken as they are
+    headline = aggregate(cells, "period")  # the last row is the headline itself, estimated shares and all
+    column = np.flatnonzero(headline.table["period"] == 2006)[0]
+    np.testing.assert_allclose(path.influence[:, -1], headline.influence[:, column], atol=EXACT)
+    assert np.abs(path.influence[:, -1] - after @ weights).max() > 1e-6
 
 
 @pytest.mark.parametrize(("late", "carried"), [(8, True), (7, False)])
@@ -199,6 +202,10 @@ def test_detrended_takes_the_line_off_the_average_as_off_its_parts():
     np.testing.assert_allclose(own["estimate"], after["estimate"] - slope * after["span"], atol=EXACT)
     assert np.isnan(average["event_time"])
     np.testing.assert_allclose(average["estimate"], weights @ own["estimate"], atol=EXACT)
-    np.testing.assert_allclose(flat.influence[:, -1], flat.influence[:, :-1] @ weights, atol=EXACT)
+    shares = (
+        path.influence[:, -1]
+        - path.influence[:, ((path.table["phase"] == "post") & path.table["event_time"].notna()).to_numpy()] @ weights
+    )  # what estimated shares add to the average
+    np.testing.assert_allclose(flat.influence[:, -1], flat.influence[:, :-1] @ weights + shares, atol=EXACT)
     level, _ = path_to(cells_of(made(SIZES), comparison="never_treated"), 2006)  # without the drift
     np.testing.assert_allclose(flat.table["estimate"], detrended(level).table["estimate"], atol=1e-10)

@@ -586,7 +586,8 @@ def test_every_sensitivity_check_has_a_sentence_with_its_numbers():
     assert "from 0.003 to 0.058; the interval becomes −0.3% to +14.5%" in _found("business_clusters")
     assert "99.5% give an effect of the same sign" in _found("curve") and "it is no probability" in _found("curve")
     assert "the effect is +9.2%" in _found("contamination") and "lies between +5.5% and +8.1%" in _found("without_branch")
-    assert "gives −2.8% (p = 0.351) and −3.7% (p = 0.092). Such estimates are too imprecise" in _found("pre_period")
+    assert "gives −3.7% (2003, p = 0.090). Such estimates are too imprecise" in _found("pre_period")
+    assert "gives p = 0.351 and p = 0.092." in _found("pre_period", tables={"placebos": pd.DataFrame()})
 
 
 def test_what_a_check_says_follows_its_number():
@@ -597,6 +598,8 @@ def test_what_a_check_says_follows_its_number():
     assert "however large" in _found("honest_relative_magnitude", number=np.nan)
     assert "cannot be told from zero" in _found("group_trends") and "cannot" not in _found("group_trends", effect_low=0.01)
     assert "both sides of zero" in _found("lee_bounds", effect_low=-0.01) and "both sides" not in _found("lee_bounds")
+    assert "nothing is trimmed" in _found("lee_bounds", effect_low=0.0621, effect_high=0.0621)
+    assert "(four readings)" in _found("base_years") and "another base year" in _found("base_years", n=1.0)
     assert "the target of +5.0% is not" in _found("target_ruled_out")
     assert "so is the target of +5.0%" in _found("target_ruled_out", number=0.01)
     rejected = full().table("pretrend").assign(p_value=0.01)
@@ -615,6 +618,16 @@ def test_one_row_a_check_and_the_least_favourable_decides():
         others = text.split("#tbl-sensitivity-others")[1].split(":::")[0]
         assert others.count("| " + words.label("check", "curve")) == 1  # the second outcome alone
     assert "tbl-sensitivity" not in markdown(full("midterm"), EN, {})
+
+
+def test_a_check_that_could_not_be_made_leaves_no_empty_table():
+    refused = pd.DataFrame({"outcome": ["ln_sales"], "note": ["firms belong to no business cluster"]})
+    made = ("few_clusters", "trend_power", "honest", "attrition_bounds", "placebos", "base_years", "outliers", "bacon", "subgroups")
+    for words in (EN, ES):
+        text = markdown(Bundle.build(study(), dict.fromkeys(made, refused)), words, {})
+        assert not re.search(r"^\|\s*\|$", text, re.MULTILINE) and "CR2" not in text
+        assert not any(f"#tbl-{name.replace('_', '-')}" in text for name in made)
+    assert "CR2" in SENTENCES["few_clusters"](full(), EN)[0]
 
 
 def test_a_placebo_outcome_is_no_result():
@@ -664,6 +677,15 @@ def test_every_remark_raised_in_the_source_has_words():
     assert len(keys) > 40
     for words in (EN, ES):
         assert sorted(k for k in keys if not words.has(f"note.{k}")) == []
+
+
+def test_what_a_remark_names_is_worded():
+    drawn = {"outcome": "ln_sales", "moved": 12, "n": 900, "share": 0.01, "rest": 0.99}
+    notes = [Note("winsorised", "", drawn), Note("margin_undefined", "", {"margin": "intensive", "reason": "few firms"})]
+    notes += [Note("no_group_effect", "", {"group": "ceramics", "reason": "few firms"})]
+    said = note_lines(Bundle.build(study(), {}, notes), EN)[0].replace("\\", "")
+    assert "(Real sales): 12 of 900, to the quantiles 1.0% and 99.0%" in said and "(Ceramics): few firms" in said
+    assert "Intensive: amount of those" in said
 
 
 def test_absent_tables_become_one_gap_sentence_a_section():

@@ -125,7 +125,7 @@ def mean_before(level: pd.DataFrame) -> pd.Series:
     --------
     >>> level = pd.DataFrame({1: [1.0, 2.0, np.nan], 2: [11.0, 12.0, 12.0]}, index=list("abc"))
     >>> (mean_before(level) - 6).round(9).tolist()
-    [-5.0, -4.0, -4.0]
+    [0.0, 1.0, 1.0]
     """
     y, seen = level.to_numpy(float), level.notna().to_numpy()
     count = np.maximum(seen.sum(axis=1, keepdims=True), 1)

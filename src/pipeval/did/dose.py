@@ -13,7 +13,7 @@ from ..data.panel import Panel
 from ..errors import DesignError, Note, some, warn
 from ..study.specs import DidSpec
 from .att_gt import cluster_labels
-from .cells import sampling_weights
+from .cells import sampling_weights, weightless
 from .covariates import Covariates, covariates, explain
 from .effects import Effects, effects_from
 from .inference import apart, joint_covariance
@@ -151,6 +151,7 @@ def dose_slope(
         notes += (
             warn(Note("no_dose", "treated firms without a dose or a covariate are left out: {firms}", {"firms": some(lost)})),
         )
+    notes += weightless(panel.firms, spec, None)
     given = sampling_weights(panel.firms, spec, None)
     weight = np.ones(len(panel.firms)) if given is None else given.reindex(panel.firms.index).fillna(0.0).to_numpy(float)
     rows = np.flatnonzero((change.notna() & amount.notna()).to_numpy() & ~cov.missing & (weight > 0))

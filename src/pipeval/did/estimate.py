@@ -85,9 +85,9 @@ def estimate(
 
     On the common support the firms are those of the pool with overlapping scores, and covariates enter the estimator as
     `spec` says; a study that adjusts for nothing compares the whole pool, as `pool` always does. `matched` compares each cohort
-    with its own partners by a difference of weighted means: the match has used the covariates. `matched_adjusted` besides takes out by regression
-    what the match left of the score (Abadie and Imbens 2011). Clusters are those of the matched sample, joined with those that
-    `spec` names. With `year`, the cells of that year only.
+    with its own partners by a difference of weighted means: the match has used the covariates. `matched_adjusted` besides takes
+    out by regression what the match left of the score (Abadie and Imbens 2011). Clusters are those of the matched sample, joined
+    with those that `spec` names. With `year`, the cells of that year only.
     """
     design = design or study.headline
     firms, spec = prepared(panel, sample, study, outcome, design, spec)

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import DesignError
+from .aggregate import weighted
 from .effects import Effects, effects_from
 
 CARRIED = 0.80
@@ -24,9 +25,9 @@ def path_to(cells: Effects, year: int) -> tuple[Effects, np.ndarray]:
     Returns
     -------
     Effects
-        Keys `term, event_time, phase, span`. After entry the row e holds the cohort that entered e periods before `year`; before it,
-        the mean over those same cohorts in those same shares, as far as at least 80 % of them are seen there. The last row, whose
-        event time is NaN, is the effect in `year`.
+        Keys `term, event_time, phase, span`. After entry the row e holds the cohort that entered e periods before `year`; before
+        it, the mean over those same cohorts in those same shares, as far as at least 80 % of them are seen there. The last row,
+        whose event time is NaN, is the effect in `year`.
     array (rows after entry,)
         weights @ estimates is the effect in `year`.
 
@@ -39,7 +40,8 @@ def path_to(cells: Effects, year: int) -> tuple[Effects, np.ndarray]:
     Notes
     -----
     A departure from parallel trends bounded by time since entry (Rambachan and Roth 2023) is then one of this effect, on the
-    assumption that it depends on the time since entry alone, not on the cohort. Shares of cohorts are taken as they are.
+    assumption that it depends on the time since entry alone, not on the cohort. The last row knows that shares are estimated; the
+    others take them as they are.
     """
     table = cells.table
     if "weight_treated" not in table or "base" not in set(table["phase"]):
@@ -52,22 +54,23 @@ def path_to(cells: Effects, year: int) -> tuple[Effects, np.ndarray]:
     if (np.diff(times) != 1).any():
         raise DesignError(f"cohorts in {year} entered {', '.join(map(str, times))} periods before: the path has gaps")
     columns, keys = [], []
-    before = table[(table["phase"] == "pre") & table["cohort"].isin(share.index) & table["std_error"].notna()]
-    for time, rows in before.groupby("event_time"):
-        mine = share.reindex(rows["cohort"]).to_numpy()
-        if mine.sum() < CARRIED:
-            continue
-        columns.append(pd.Series(mine / mine.sum(), index=rows.index))
-        keys.append((int(time), "pre", float(rows["span"] @ (mine / mine.sum()))))
+    mine = table["cohort"].isin(share.index) & table["std_error"].notna()
+    for (time, phase), rows in table[mine & table["phase"].isin(["pre", "anticipation"])].groupby(["event_time", "phase"]):
+        part = share.reindex(rows["cohort"]).to_numpy()
+        if part.sum() >= CARRIED:
+            columns.append(pd.Series(part / part.sum(), index=rows.index))
+            keys.append((int(time), phase, float(rows["span"] @ (part / part.sum()))))
     columns += [pd.Series(1.0, index=[k]) for k in here.index]
     keys += [(int(r.event_time), "post", float(r.span)) for r in here.itertuples()]
-    base = int(table.loc[table["phase"] == "base", "event_time"].max())
+    base = int(table.loc[(table["phase"] == "base") & table["cohort"].isin(share.index), "event_time"].max())
     columns += [pd.Series(share.to_numpy(), index=here.index), pd.Series(0.0, index=here.index[:1])]
     keys += [(np.nan, "post", float(here["span"] @ share.to_numpy())), (base, "base", 0.0)]
     shares = np.column_stack([c.reindex(table.index).fillna(0.0).to_numpy() for c in columns])
     influence, treated = cells.influence @ shares, cells.treated_weight @ shares
     control = cells.control.astype(float) @ (shares > 0) > 0
     estimate = np.nan_to_num(table["estimate"].to_numpy(float)) @ shares
+    whole = weighted(cells, here.index.to_numpy(), share.to_numpy()[:, None])[1][0]
+    influence[:, len(keys) - 2] = whole[:, 0]  # with what the shares' own estimation adds, as in the headline
     found = pd.DataFrame(keys, columns=["event_time", "phase", "span"])
     found.insert(0, "term", np.where(found["event_time"].isna(), "average", "event_time"))
     order = np.lexsort((found["event_time"].fillna(np.inf),))

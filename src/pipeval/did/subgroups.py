@@ -15,7 +15,7 @@ from ..matching.matched import MatchedSample
 from ..study.specs import DidSpec
 from .aggregate import aggregate
 from .att_gt import att_gt, cluster_labels, sample_clusters
-from .cells import sampling_weights
+from .cells import sampling_weights, weightless
 from .effects import Effects, effects_from
 from .inference import apart, joint_covariance
 from .multiple import holm, romano_wolf
@@ -86,7 +86,7 @@ def subgroup_effects(
     if label.isna().all():
         raise DesignError("groups are a Series by firm_id; none of its ids is a firm of the panel")
     cohort = panel.firms["cohort"].to_numpy(float)
-    notes = _ungrouped(label, cohort)
+    notes = _ungrouped(label, cohort) + weightless(panel.firms, spec, weights)
     weights, spec = sampling_weights(panel.firms, spec, weights), spec.changed({"weights": None})
     if isinstance(weights, MatchedSample):
         _refuse_estimated(weights)

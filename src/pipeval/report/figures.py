@@ -204,7 +204,13 @@ def _canvas(width: float, height: float, rows: int, columns: int, heights: list[
 def _legend(figure, ax):
     handles, words = ax.get_legend_handles_labels()
     if handles:
-        figure.legend(handles, words, loc="outside lower center", ncols=min(len(handles), 4 if sum(map(len, words)) < 90 else 2))
+        figure.legend(
+            handles,
+            words,
+            loc="outside lower center",
+            markerscale=0.8,
+            ncols=min(len(handles), 4 if sum(map(len, words)) < 90 else 2),
+        )
     return figure
 
 

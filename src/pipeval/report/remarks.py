@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from .bundle import Bundle
-from .labels import covariate_label
+from .labels import coded, covariate_label, outcome_label
 from .text import Text, escape
 
 _SOME = re.compile(r"(\d+) (firm|row|cell|cluster|cohort|period)s?( \(.*\))")
@@ -41,7 +41,7 @@ def _filled(template: str, raw: dict, values: dict) -> str:
 def _value(name: str, value, bundle: Bundle, text: Text) -> str:
     if isinstance(value, bool) or value is None:
         return text.say("yes" if value else "no") if isinstance(value, bool) else "—"
-    if name == "share" and isinstance(value, float):
+    if name in ("share", "rest") and isinstance(value, float):
         return text.number(value, "pct")
     if isinstance(value, int | float):
         return str(value) if isinstance(value, int) and 1900 <= value <= 2100 else text.number(value)
@@ -54,6 +54,10 @@ def _worded(name: str, value: str, bundle: Bundle, text: Text) -> str:
     """A text that a floor above composed: names of columns, counts by rule, a count and a few ids, or a message."""
     if name == "rule":
         return text.label("support", value)
+    if name == "outcome":
+        return outcome_label(value, bundle, text.language)
+    if name in ("margin", "group"):
+        return coded(name, value, bundle, text)
     if name in ("names", "columns"):
         return ", ".join(_column(code, bundle, text) for code in value.split(", "))
     if name == "counts":

@@ -54,8 +54,8 @@ def finding(check: str, rows: list[dict], bundle: Bundle, text: Text) -> str:
     values = _values(row, bundle, text)
     key = f"say.finding.{check}"
     if check in ("pre_period", "untouched"):
-        source = (_placebos(row["outcome"], bundle) if check == "untouched" else []) or rows
-        values["items"] = listing([_placebo_item(r, check, text) for r in source], text, escaped=True)
+        source = _placebos(check, row["outcome"], bundle) or rows
+        values["items"] = listing([_placebo_item(r, row["scale"], text) for r in source], text, escaped=True)
         values["outcomes"] = _untouched(bundle, text)
         weak = check == "pre_period" and any(r["passed"] == "informative" for r in rows)
         return text.say(key, values) + (" " + text.say("say.finding.weak", values) if weak else "")
@@ -113,21 +113,23 @@ def _target(row: dict, bundle: Bundle, text: Text) -> str:
     return formatted("effect", {"effect": target, "scale": row["scale"]}, bundle, text)
 
 
-def _placebos(outcome: str, bundle: Bundle) -> list[dict]:
+def _placebos(kind: str, outcome: str, bundle: Bundle) -> list[dict]:
     frame = bundle.table("placebos")
-    chosen = frame[(frame["outcome"] == outcome) & (frame["placebo"] == "untouched") & frame["p_value"].notna()]
-    return chosen.to_dict("records")
+    if frame.empty or "placebo" not in frame:
+        return []
+    chosen = (frame["outcome"] == outcome) & frame["placebo"].astype(str).str.startswith(kind) & frame["p_value"].notna()
+    return frame[chosen].to_dict("records")
 
 
-def _placebo_item(row: dict, check: str, text: Text) -> str:
-    """A placebo's difference and its p-value; one of another outcome stands on that outcome's own scale."""
-    if check == "pre_period":
-        shown, p = text.number(row["effect"], effect_kind("effect", row)), row["number"]
-    elif "estimate" in row:
-        shown, p = text.number(row["estimate"], "dec3"), row["p_value"]
-    else:
+def _placebo_item(row: dict, scale: str, text: Text) -> str:
+    """A placebo's difference and its p-value; an outcome that should not change stands on its own scale."""
+    if "placebo" not in row:
         return p_words(row["number"], text)
-    return text.say("say.finding.item", {"effect": escape(shown), "p": p_words(p, text)})
+    values = {"p": p_words(row["p_value"], text), "year": escape(row["placebo"].removeprefix("pre_period_"))}
+    if row["placebo"] == "untouched":
+        return text.say("say.finding.item", values | {"effect": escape(text.number(row["estimate"], "dec3"))})
+    shown = text.number(as_share(row["estimate"], scale), effect_kind("effect", {"scale": scale}))
+    return text.say("say.finding.item_year", values | {"effect": escape(shown)})
 
 
 def _untouched(bundle: Bundle, text: Text) -> str:

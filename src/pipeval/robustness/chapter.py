@@ -12,7 +12,7 @@ import pandas as pd
 
 from ..data.load import Tables
 from ..data.panel import Panel
-from ..did.attrition import response_weights, weighted_effect
+from ..did.attrition import response_weights, selected_on, weighted_effect
 from ..did.bacon import bacon
 from ..did.bounds import lee_table
 from ..did.effects import Effects
@@ -112,7 +112,7 @@ def attrition_table(panel: Panel, sample: MatchedSample, study: Study, outcome: 
         raise DesignError("closed firms count as zero in a Poisson outcome where it says exits: zero")
     firms, spec = prepared(panel, sample, study, outcome, "common_support")
     year = study.treatment.reference_year
-    response = response_weights(firms, outcome.id, spec, year)
+    response = response_weights(firms, outcome.id, spec, year, selected_on(spec, firms, outcome.id))
     weighted = weighted_effect(firms, outcome.id, spec, response).table.iloc[0]
     cells = [c for c in study.match.exact if c in firms.firms][:1]
     bounds = lee_table(firms, outcome.id, spec, year, cells)

@@ -27,6 +27,7 @@ from ..study.specs import Outcome, Study
 GOOD_SMD, TOLERABLE_SMD = 0.10, 0.25
 SUPPORT_PASS, SUPPORT_MILD = 0.95, 0.80
 FEW_TREATED_CLUSTERS = 10
+EFFECTIVE_PASS, EFFECTIVE_MILD = 20, 10
 
 Found = tuple[str, float, str]  # result, value, rule
 
@@ -66,6 +67,8 @@ def design_checks(
         outcome = study.outcome(key)
         rows.append(("pre_trend", key, *_pre_trend(found, study, (paths or {}).get(key))))
         rows.append(("base_year", key, *_base_year(found, panel, sample, study, outcome)))
+        if outcome.scale == "poisson":
+            rows.append(("amounts", key, *_amounts(panel, sample, study, outcome)))
     return pd.DataFrame(rows, columns=["check", "outcome", "result", "value", "rule"])
 
 
@@ -146,6 +149,27 @@ def _same(one: Effects, other: Effects, year: int) -> float:
     error = float(np.sqrt((influence.fillna(0) ** 2).sum()))
     gap = one.table.at[column[0], "estimate"] - other.table.at[column[1], "estimate"]
     return float(2 * stats.norm.sf(abs(gap) / error)) if error > 0 else np.nan
+
+
+def _amounts(panel: Panel, sample: MatchedSample, study: Study, outcome: Outcome) -> Found:
+    """The effective number of firms behind a total, (Σ y)² / Σ y², least of both arms in the base and the reference year.
+
+    Where a few firms make up a total, its logarithm is far from normal: intervals at 95 % hold the truth in about 85 % of draws
+    with fewer than ten effective firms, in 92 % with ten to twenty.
+    """
+    try:
+        firms, _ = prepared(panel, sample, study, outcome)
+    except (DesignError, EstimationError):
+        return "not_testable", np.nan, "amounts"
+    wide, cohort = firms.wide(outcome.id), firms.firms["cohort"]
+    years = [y for y in (study.baseline.year, study.treatment.reference_year) if y in wide]
+    arms = cohort <= study.treatment.reference_year, np.isinf(cohort)
+    totals = [wide.loc[arm, year].dropna() for arm in arms for year in years]
+    sizes = [float(y.sum() ** 2 / (y**2).sum()) if (y > 0).any() else np.nan for y in totals]
+    if not sizes or np.isnan(sizes).any():
+        return "not_testable", np.nan, "amounts"
+    fewest = min(sizes)
+    return ("pass" if fewest >= EFFECTIVE_PASS else "mild" if fewest >= EFFECTIVE_MILD else "fail"), fewest, "amounts"
 
 
 def _attrition(panel: Panel, sample: MatchedSample, study: Study) -> Found:

@@ -205,9 +205,9 @@ def _judged(placebo: str, outcome: Outcome, found: pd.Series, note: str, study: 
         return row | {"note": note or "no standard error"}
     if row["p_value"] < 0.05:
         return row | {"result": "fail"}
-    relevant = outcome.relevant_effect
+    relevant, sign = outcome.relevant_effect, -1.0 if outcome.direction == "decrease" else 1.0
     if relevant is not None and outcome.scale in ("log", "poisson"):
-        relevant = np.log1p(relevant) if relevant > -1 else None
+        relevant = np.log1p(sign * relevant) if sign * relevant > -1 else None
     z = stats.norm.ppf(1 - study.power.alpha / 2) + stats.norm.ppf(study.power.power)
     weak = relevant is not None and z * row["std_error"] > abs(relevant)
     return row | {"result": "informative" if weak else "pass"}
