@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from pipeval.did.estimate import as_share, at_reference, estimate
+from pipeval.did.estimate import as_share, at_reference, estimate, prepared
 from pipeval.did.multiple import holm
 from pipeval.did.parts import margin_rows, price_rows, ratio_rows, share_rows
 from pipeval.did.results import overall_rows, path_of
@@ -159,3 +159,15 @@ def test_one_overall_number_a_way_of_averaging(made):
     assert table["estimate"].between(0.03, 0.10).all()
     poisson = path_of(panel, sample, study, "export_value", cells["export_value"])
     assert {"pre", "post"} <= set(poisson.table["phase"])
+
+
+def test_a_total_that_a_few_firms_carry_fails_its_check(road):
+    rows = road["firm"]["design_checks"].query("check == 'amounts'").set_index("outcome")
+    assert rows.loc["export_value_direct", "result"] == "fail"
+    panel, sample, study = road["group"]["panel"], road["group"]["sample"], road["study"]
+    wide = prepared(panel, sample, study, study.outcome("export_value_direct"))[0].wide("export_value_direct")
+    cohort = panel.firms["cohort"].reindex(wide.index)
+    base = wide.loc[cohort <= 2006, 2003].dropna()
+    assert rows.loc["export_value_direct", "value"] == pytest.approx(base.sum() ** 2 / (base**2).sum())
+    verdict = road["judged"]["verdicts"].set_index("id").loc["P1"]
+    assert verdict["evidence"] == "inconclusive" and "check_fail=amounts" in verdict["remarks"]
