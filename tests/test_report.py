@@ -305,11 +305,11 @@ CODES = {
     "result": "pass mild fail not_testable ok warn informative",
     "passed": "yes no informative",
     "sample": "before after weighted all balanced without_other_programmes",
-    "check": "support balance pre_trend base_year attrition spillover clusters "
+    "check": "support balance pre_trend base_year attrition spillover clusters amounts "
     + " ".join(CHECKS)
     + " "
     + " ".join(check for check, *_ in CHECKED),
-    "rule": "support balance pre_trend pre_trend_matched base_year attrition spillover clusters",
+    "rule": "support balance pre_trend pre_trend_matched base_year attrition spillover clusters amounts",
     "detail": " ".join(code for code in DETAILS if code),
     "reading": "total mean median survivors_only exits_as_zero projection leather_footwear ceramics garment",
     "row": "headline design_matched design_matched_adjusted matched_with_backups design_common_support "
@@ -586,7 +586,7 @@ def test_every_sensitivity_check_has_a_sentence_with_its_numbers():
     assert "from 0.003 to 0.058; the interval becomes −0.3% to +14.5%" in _found("business_clusters")
     assert "99.5% give an effect of the same sign" in _found("curve") and "it is no probability" in _found("curve")
     assert "the effect is +9.2%" in _found("contamination") and "lies between +5.5% and +8.1%" in _found("without_branch")
-    assert "gives −3.7% (2003, p = 0.090). Such estimates are too imprecise" in _found("pre_period")
+    assert "gives −3.8% (2003: p = 0.090). Such estimates are too imprecise" in _found("pre_period")
     assert "gives p = 0.351 and p = 0.092." in _found("pre_period", tables={"placebos": pd.DataFrame()})
 
 

@@ -45,7 +45,10 @@ def path_to(cells: Effects, year: int) -> tuple[Effects, np.ndarray]:
     """
     table = cells.table
     if "weight_treated" not in table or "base" not in set(table["phase"]):
-        raise DesignError("the path to a year needs cells of att_gt with base: universal, so that every row has one base period")
+        raise DesignError(
+            "the path to a year needs every row measured from one base period: att_gt with base: universal; a varying base, "
+            "imputation and ancova have none"
+        )
     here = table[(table["period"] == year) & (table["phase"] == "post")].sort_values("event_time")
     if here.empty:
         raise DesignError(f"no cohort has an effect in {year}")

@@ -107,7 +107,8 @@ def _forest_figure(bundle: Bundle, text: Text) -> object:
     target = pd.to_numeric(frame["outcome"].map(_relevant(bundle)), errors="coerce")
     frame = frame.assign(name=[_name(row, bundle, text) for row in frame.to_dict("records")], target=target)
     if "mde" in frame:
-        frame = frame.assign(mde=frame["mde"].where(~(target < 0), -frame["mde"]))
+        mde = pd.to_numeric(frame["mde"], errors="coerce")
+        frame = frame.assign(mde=mde.where(~(target < 0), -mde))
     return _single(bundle, text, frame, forest, 1.0 + 0.24 * len(frame))
 
 

@@ -22,7 +22,7 @@ MESSAGES = ("reason", "note")
 # Units in which a value is a share of something, printed as per cent.
 SHARE_UNITS = ("percent", "share", "%", "pct")
 # How the value of a design check is printed; those not named here are p-values.
-CHECK_KINDS = {"support": "pct", "balance": "dec2", "attrition": "dec2", "clusters": "int"}
+CHECK_KINDS = {"support": "pct", "balance": "dec2", "attrition": "dec2", "clusters": "int", "amounts": "dec1"}
 # How another reading of an indicator is printed, by the indicator's kind.
 READING_KINDS = {"growth": "spct", "difference": "spct", "share": "pct"}
 # Sizes, not changes: printed without a sign.
@@ -374,7 +374,7 @@ def pipe_table(headings: Sequence[str], aligns: Sequence[str], rows: Sequence[Se
 
 def _bare(cell: str) -> str:
     """The cell as it is read; a verdict light takes the room of its sign too."""
-    word = re.sub(r"^\[(.*)\]\{[^}]*\}$", lambda m: "\u25cf\u00a0" + m[1].replace(" ", "\u00a0"), cell)
+    word = re.sub(r"^\[(.*)\]\{[^}]*\}$", lambda m: "\u25cf\u00a0\u00a0" + m[1].replace(" ", "\u00a0") + "\u00a0", cell)
     return re.sub(r"\\(.)", r"\1", word)
 
 

@@ -171,7 +171,8 @@ def _estimators(panel: Panel, study: Study, outcome: Outcome) -> Iterator[tuple[
             else:
                 yield from ((design, method, "difference", adjusted, c, b) for c, b in product(swap, bases))
         yield from ((design, "reg", "ancova", adjusted, c, "mean_before") for c in swap)
-    for design in MATCHES:
+    made = default_designs(study)
+    for design in (d for d in MATCHES if d in made):
         for adjusted in ("nothing",) if design == "ebal" else ("nothing", "score"):
             yield from ((design, "reg", "difference", adjusted, "own_controls", b) for b in bases)
 

@@ -9,8 +9,9 @@ from datetime import date
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
+from ..errors import DesignError
 from .match_spec import MatchSpec, Spec
 
 
@@ -110,7 +111,7 @@ class Outcome(Spec):
         if str(scale).lower().replace("_", "") in ("log1p", "ln1p", "asinh", "arcsinh", "ihs", "logplusone"):
             raise ValueError(
                 f"scale: {scale} is refused: with zeros its effect depends on the currency unit and can take any size. Use "
-                "poisson (per cent of the counterfactual total), yes_no (does it export at all?) or log (those who do in both years)"
+                "poisson (per cent of the counterfactual total), yes_no (any at all?) or log (those above zero in both years)"
             )
         return scale
 
@@ -130,7 +131,8 @@ class DidSpec(Spec):
 
     method: Literal["dr", "dr_improved", "ipw", "reg", "imputation"] = "dr"
     covariates: tuple[str, ...] = ()  # columns of the firms, or of the outcomes: their value in the base period of a cell
-    sampling: Literal["both_ends", "balanced", "cross_sections"] = "both_ends"  # firms seen at both ends of a cell, always, at either
+    # firms seen at both ends of a cell, in every period, or at either end
+    sampling: Literal["both_ends", "balanced", "cross_sections"] = "both_ends"
     lag: Literal["difference", "ancova"] = "difference"  # the level before entry: subtracted, or a covariate
     comparison: Literal["not_yet_treated", "never_treated"] = "not_yet_treated"
     base: Literal["universal", "varying"] = "universal"
@@ -164,12 +166,15 @@ class DidSpec(Spec):
         return self
 
     def changed(self, choices: dict) -> DidSpec:
-        """The same choices but these, proved again.
+        """The same choices but these, proved again; a combination that means nothing is a `DesignError`.
 
         >>> DidSpec(method="reg").changed({"lag": "ancova"}).lag
         'ancova'
         """
-        return type(self)(**(self.model_dump() | choices))
+        try:
+            return type(self)(**(self.model_dump() | choices))
+        except ValidationError as error:
+            raise DesignError(error.errors()[0]["msg"].removeprefix("Value error, ")) from None
 
 
 class Power(Spec):
