@@ -13,7 +13,17 @@ from ..data.panel import Panel
 from ..errors import DesignError, EstimationError, Note, some, warn
 from ..matching.matched import MatchedSample
 from ..study.specs import DidSpec
-from .cells import Cell, cluster_labels, cohort_weights, comparison_firms, plan, sampling_weights, seen_always, weightless
+from .cells import (
+    Cell,
+    cell_keys,
+    cluster_labels,
+    cohort_weights,
+    comparison_firms,
+    plan,
+    sampling_weights,
+    seen_always,
+    weightless,
+)
 from .covariates import (
     Covariates,
     cell_columns,
@@ -272,16 +282,7 @@ def _assembled(run: list, firm_id: pd.Index):
         influence[r.rows, k] = r.psi
         treated[r.rows, k] = r.w * r.d / weight[k]
         control[r.rows, k] = r.d == 0
-    cells = [r.cell for r in done]
-    keys = pd.DataFrame({
-        "cohort": [int(c.cohort) for c in cells],
-        "period": [c.period for c in cells],
-        "event_time": [int(c.period - c.cohort) for c in cells],
-        "base_period": [c.base_period for c in cells],
-        "phase": [c.phase for c in cells],
-        "span": [c.period - c.base_period for c in cells],
-        "weight_treated": weight,
-    })  # fmt: skip
+    keys = cell_keys([r.cell for r in done]).assign(weight_treated=weight)
     return keys, np.array([r.att for r in done]), (influence, treated, control), tuple(warn(n) for n in notes)
 
 

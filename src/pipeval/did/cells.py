@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -24,6 +25,18 @@ class Cell(NamedTuple):
 
     def __str__(self) -> str:
         return f"cohort {self.cohort:g}, {self.base_period}→{self.period}"
+
+
+def cell_keys(cells: Sequence) -> pd.DataFrame:
+    """The key columns of cells, one row each: `cohort, period, event_time, base_period, phase, span`."""
+    return pd.DataFrame({
+        "cohort": [int(c.cohort) for c in cells],
+        "period": [c.period for c in cells],
+        "event_time": [int(c.period - c.cohort) for c in cells],
+        "base_period": [c.base_period for c in cells],
+        "phase": [c.phase for c in cells],
+        "span": [c.period - c.base_period for c in cells],
+    })  # fmt: skip
 
 
 def plan(cohort: np.ndarray, periods: np.ndarray, spec: DidSpec) -> tuple[list[Cell], tuple[Note, ...]]:

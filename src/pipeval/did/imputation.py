@@ -15,7 +15,7 @@ from ..data.panel import Panel
 from ..errors import DesignError, EstimationError, Note, some, warn
 from ..study.specs import DidSpec
 from .att_gt import missing_covariates
-from .cells import Cell, cluster_labels, cohort_weights, sampling_weights, seen_always, weightless
+from .cells import Cell, cell_keys, cluster_labels, cohort_weights, sampling_weights, seen_always, weightless
 from .covariates import covariates
 from .effects import Effects, effects_from
 from .untreated import Untreated, model_columns, untreated_model
@@ -110,7 +110,8 @@ def imputation_cells(
     control = fitted[:, None] & (setting.cohort[:, None] != np.array([cell.cohort for cell in cells]))
     labels = cluster_labels(panel.firms, spec.cluster) if clusters is None else clusters
     arrays = psi, share, control
-    return effects_from(_keys(cells, weight), estimate, arrays, setting.firm_id, labels, spec.level, setting.notes + notes)
+    keys = cell_keys(cells).assign(weight_treated=weight)
+    return effects_from(keys, estimate, arrays, setting.firm_id, labels, spec.level, setting.notes + notes)
 
 
 def imputation_leads(
@@ -282,18 +283,6 @@ def _left_out(setting: _Setting, never: np.ndarray, alone: np.ndarray, lost: lis
         text = "left out, as no untreated firm links them to the periods before: {observations}"
         notes.append(Note("not_identified", text, {"observations": some(ids, "firm-period")}))
     return notes
-
-
-def _keys(cells: list[Cell], weight: np.ndarray) -> pd.DataFrame:
-    return pd.DataFrame({
-        "cohort": [int(c.cohort) for c in cells],
-        "period": [c.period for c in cells],
-        "event_time": [int(c.period - c.cohort) for c in cells],
-        "base_period": [c.base_period for c in cells],
-        "phase": [c.phase for c in cells],
-        "span": [c.period - c.base_period for c in cells],
-        "weight_treated": weight,
-    })  # fmt: skip
 
 
 def _refuse_absorbed(gram: np.ndarray, raw: np.ndarray, times: list[int]) -> None:

@@ -18,7 +18,7 @@ from ..errors import DesignError, EstimationError, Note, some, warn
 from ..matching.matched import MatchedSample
 from ..study.specs import DidSpec
 from .att_gt import PLAIN, sample_clusters
-from .cells import Cell, cluster_labels, cohort_weights, sampling_weights, seen_always, weightless
+from .cells import Cell, cell_keys, cluster_labels, cohort_weights, sampling_weights, seen_always, weightless
 from .covariates import (
     Covariates,
     cell_columns,
@@ -286,14 +286,7 @@ def _odds(cov: Covariates, cohort: np.ndarray, w: np.ndarray, g: float) -> tuple
 
 def _grouped(cells: list[PoissonCell], by: By) -> tuple[pd.DataFrame, list[list[int]]]:
     """Keys of the rows and which cells each one sums."""
-    frame = pd.DataFrame({
-        "cohort": [int(c.cohort) for c in cells],
-        "period": [c.period for c in cells],
-        "event_time": [int(c.period - c.cohort) for c in cells],
-        "base_period": [c.base_period for c in cells],
-        "phase": [c.phase for c in cells],
-        "span": [c.period - c.base_period for c in cells],
-    })  # fmt: skip
+    frame = cell_keys(cells)
     if by == "cell":
         return frame, [[k] for k in range(len(cells))]
     if by == "overall":
