@@ -14,7 +14,7 @@ from pipeval.did import multiple
 from pipeval.did.att_gt import att_gt
 from pipeval.did.effects import effects_from
 from pipeval.did.inference import multipliers
-from pipeval.did.multiple import holm, intersection_union, romano_wolf, ruled_out, sharpened_q, summary_index
+from pipeval.did.multiple import holm, romano_wolf, ruled_out, sharpened_q, summary_index
 from pipeval.errors import DataError, DesignError, PipevalWarning, collected
 from pipeval.verdicts.evidence import evidence
 
@@ -262,11 +262,6 @@ def test_a_negative_weight_is_noted():
     panel = Panel.from_frame(frame, firm_id="firm", period="year", cohort="start", outcomes=list("yzx"))
     with pytest.warns(PipevalWarning, match="negative weight to x"):
         summary_index(panel, dict.fromkeys("yzx", 1), 1)
-
-
-def test_joint_claims():
-    assert intersection_union(pd.Series([0.01, 0.2, 0.03])) == 0.2
-    assert np.isnan(intersection_union(pd.Series([0.01, np.nan]))) and np.isnan(intersection_union(pd.Series([], dtype=float)))
 
 
 @pytest.mark.parametrize("df", [12, np.inf])

@@ -42,6 +42,7 @@ from pipeval.robustness.several import INDEX
 from pipeval.study.lint import CHECKS, DETAILS
 from pipeval.study.match_spec import MatchSpec
 from pipeval.study.params import read_study
+from pipeval.study.specs import DidSpec
 from pipeval.verdicts.evidence import GRADES
 from pipeval.verdicts.remarks import REMARKS
 
@@ -188,6 +189,25 @@ def test_the_estimator_named_is_the_one_that_carries_the_headline():
     assert "regression" not in said["matched"] and "common support" not in said["matched"]
     assert "plain difference" in said["plain"] and "robust" not in said["plain"] and "takes into account" not in said["plain"]
     assert "característic" in markdown(tiny(), ES, {}) and "tomadas en cuenta" not in markdown(tiny(), ES, {})
+
+
+def test_every_choice_of_the_estimation_is_told():
+    chosen = {
+        "method": "imputation",
+        "sampling": "balanced",
+        "anticipation": 2,
+        "weights": "design",
+        "cluster": ["branch", "firm_id"],
+    }
+    for words, wanted in ((EN, ("Estimator: imputation", "every period", "two years before", "column design", "joined with firm")),
+                          (ES, ("Estimador: imputación", "todos los periodos", "dos años antes", "columna design", "unido con empresa"))):  # fmt: skip
+        params = study() | {"did": study()["did"] | chosen}
+        said = SENTENCES["estimation"](Bundle.build(params, {}), words)[0].replace("\\", "")
+        assert all(w in said for w in wanted), said
+        assert "not yet" not in said.replace("not yet treated", "") and "Base period" not in said
+    levels = study() | {"did": study()["did"] | {"lag": "ancova"}}
+    assert "the level before entry enters" in SENTENCES["estimation"](Bundle.build(levels, {}), EN)[0]
+    assert "the level before entry" not in SENTENCES["estimation"](full(), EN)[0]
 
 
 def _printed(name: str, words=EN) -> str:
@@ -353,7 +373,7 @@ CODES = {
     "denominator": " ".join(DENOMINATORS.values()),
     "variant": "ids rows random bin sd largest smallest closest data logit probit none minmax hull crump",
     "method": " ".join((_options("method"), *METHODS)),
-    "estimator": "dr ipw reg",
+    "estimator": " ".join(get_args(DidSpec.model_fields["method"].annotation)),
     "distance": _options("distance"),
     "link": _options("link"),
     "order": _options("order"),
@@ -586,7 +606,7 @@ def test_every_sensitivity_check_has_a_sentence_with_its_numbers():
     assert "from 0.003 to 0.058; the interval becomes −0.3% to +14.5%" in _found("business_clusters")
     assert "99.5% give an effect of the same sign" in _found("curve") and "it is no probability" in _found("curve")
     assert "the effect is +9.2%" in _found("contamination") and "lies between +5.5% and +8.1%" in _found("without_branch")
-    assert "gives −3.8% (2003: p = 0.090). Such estimates are too imprecise" in _found("pre_period")
+    assert "gives −3.7% (2003: p = 0.090). Such estimates are too imprecise" in _found("pre_period")
     assert "gives p = 0.351 and p = 0.092." in _found("pre_period", tables={"placebos": pd.DataFrame()})
 
 

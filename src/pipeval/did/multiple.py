@@ -252,15 +252,6 @@ def _inverse_weights(covariance: np.ndarray, names: list[str]) -> np.ndarray:
     return weights
 
 
-def intersection_union(p_values: pd.Series) -> float:
-    """The p-value of "all of these hold": the largest, without adjustment (Berger 1982); NaN where one is not known.
-
-    >>> intersection_union(pd.Series([0.01, 0.03]))
-    0.03
-    """
-    return float(p_values.max(skipna=False)) if len(p_values) else np.nan
-
-
 def ruled_out(
     estimate: float,
     std_error: float,

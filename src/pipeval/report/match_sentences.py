@@ -36,6 +36,9 @@ def cluster_words(bundle: Bundle, text: Text) -> str:
     """To what the sampling errors of the headline belong: firms, sets or strata, joined with the study's own clusters."""
     study = bundle.study
     asked = study.get("did", {}).get("cluster", "firm_id")
+    if isinstance(asked, list):  # two ways
+        asked, second = asked
+        return text.say("say.estimation.joined", {"own": text.label("cluster", asked), "other": text.label("cluster", second)})
     if design_of(study) != "matched":
         return text.label("cluster", asked)
     many = "stratum" if _strata_are_clusters(bundle) else "firm_id"

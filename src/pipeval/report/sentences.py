@@ -88,13 +88,34 @@ def estimation(bundle: Bundle, text: Text) -> list[str]:
     }
     kind = "real" if money.get("headline") == "real" else "nominal"
     means = f"matched_{family(study)}" if design_of(study) == "matched" else design_of(study)
-    design = [text.say(f"say.estimation.{means}", values), text.say("say.estimation.design", values)]
+    imputed = did.get("method") == "imputation" and design_of(study) != "matched"
+    means, errors = (f"imputed_{means}", "errors") if imputed else (means, "design")
+    design = [text.say(f"say.estimation.{means}", values), text.say(f"say.estimation.{errors}", values)]
+    design += _choices(bundle, text)
     amounts = [o["id"] for o in study.get("outcomes", []) if o.get("scale") == "poisson"]
     if amounts:
         names = [in_sentence(outcome_label(o, bundle, text.language)) for o in amounts]
         key = "poisson_weighted" if design_of(study) == "adjusted" else "poisson"
         design.append(text.say(f"say.estimation.{key}", {"outcomes": listing(names, text)}))
     return [" ".join(design), text.say(f"say.estimation.{kind}", values)]
+
+
+def _choices(bundle: Bundle, text: Text) -> list[str]:
+    """A sentence for each choice of the estimation that is not the usual one."""
+    study = bundle.study
+    did, said = study.get("did", {}), []
+    asked_of = [o for o in study.get("outcomes", []) if not o.get("untouched") and o.get("scale") != "poisson"]
+    levels = [o["id"] for o in asked_of if (o.get("lag") or did.get("lag", "difference")) == "ancova"]
+    if levels:
+        names = [in_sentence(outcome_label(o, bundle, text.language)) for o in levels]
+        said.append(text.say("say.estimation.choice.ancova", {"outcomes": listing(names, text)}))
+    if did.get("sampling", "both_ends") != "both_ends":
+        said.append(text.say(f"say.estimation.choice.{did['sampling']}"))
+    if did.get("anticipation"):
+        said.append(tally("say.estimation.choice.anticipation", did["anticipation"], text))
+    if did.get("weights"):
+        said.append(text.say("say.estimation.choice.weights", {"column": escape(did["weights"])}))
+    return said
 
 
 def power(bundle: Bundle, text: Text) -> list[str]:

@@ -10,6 +10,7 @@ from concurrent.futures import Executor
 
 import pandas as pd
 
+from ..baseline.response import selective_attrition
 from ..data.load import Tables
 from ..data.panel import Panel
 from ..did.attrition import response_weights, selected_on, weighted_effect
@@ -125,6 +126,13 @@ def attrition_table(panel: Panel, sample: MatchedSample, study: Study, outcome: 
     return pd.DataFrame(rows)
 
 
+def leaver_table(panel: Panel, sample: MatchedSample, study: Study, outcome: Outcome) -> pd.DataFrame:
+    """Whether the same kind of firm stops answering in both arms, `selective_attrition` among the firms of the headline."""
+    firms, spec = prepared(panel, sample, study, outcome, "common_support")
+    names = tuple(c for c in spec.covariates if c in firms.firms)
+    return selective_attrition(firms, outcome.id, study.treatment.reference_year, study.baseline.year, names)
+
+
 def left_out_table(
     panel: Panel, sample: MatchedSample, study: Study, outcome: Outcome, executor: Executor | None = None
 ) -> pd.DataFrame:
@@ -158,8 +166,8 @@ def sensitivity_tables(
 ) -> dict[str, pd.DataFrame]:
     """Every table of the chapter, for the outcomes of `cells`: name → table, `outcome` in front of each.
 
-    `curve` and `curve_summary`, `honest`, `trend_power`, `few_clusters`, `attrition_bounds`, `placebos`, `base_years`, `left_out`,
-    `outliers`, `contamination`, `subgroups`, `dose`, `spillover`, `bacon`, and `sensitivity`, a row a check.
+    `curve` and `curve_summary`, `honest`, `trend_power`, `few_clusters`, `attrition_bounds`, `selective_attrition`, `placebos`,
+    `base_years`, `left_out`, `outliers`, `contamination`, `subgroups`, `dose`, `spillover`, `bacon`; `sensitivity`, a row a check.
     """
     outcomes = [study.outcome(k) for k, found in cells.items() if found is not None]
     linear = [o for o in outcomes if o.scale != "poisson"]
@@ -172,6 +180,7 @@ def sensitivity_tables(
         "trend_power": each(linear, lambda o: trend_table(cells[o.id], study, o)),
         "few_clusters": each(linear, lambda o: cluster_table(*firms, o)),
         "attrition_bounds": each(linear, lambda o: attrition_table(*firms, o)),
+        "selective_attrition": each(linear, lambda o: leaver_table(*firms, o)),
         "placebos": each(linear, lambda o: placebo_rows(*firms, o, executor=executor)),
         "base_years": each(linear, lambda o: base_rows(*firms, o)),
         "left_out": each(outcomes, lambda o: left_out_table(*firms, o, executor)),

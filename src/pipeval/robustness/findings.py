@@ -58,7 +58,8 @@ def _checks(main: pd.Series, outcome: Outcome, tables: Mapping[str, pd.DataFrame
     clear = bool(main["p_value"] < 0.05)
     readers = {  # table: (a column it lacks where it could not be made, reader)
         "trend_power": ("row", _missed), "honest": ("breakdown", _honest), "few_clusters": ("kind", _clusters),
-        "attrition_bounds": ("row", _attrition), "placebos": ("placebo", _placebos), "left_out": ("by", _left_out),
+        "attrition_bounds": ("row", _attrition), "selective_attrition": ("test", _leavers),
+        "placebos": ("placebo", _placebos), "left_out": ("by", _left_out),
         "outliers": ("row", _outliers), "base_years": ("base", _bases), "contamination": ("row", _contamination),
         "curve_summary": ("same_sign", _curve),
     }  # fmt: skip
@@ -123,6 +124,13 @@ def _attrition(table: pd.DataFrame, main: pd.Series, outcome: Outcome, clear: bo
         low, high = rows.loc["lee", ["lower", "upper"]].astype(float)
         holds = clear and low * high > 0 and np.sign(low) == np.sign(main["estimate"])
         yield "lee_bounds", "yes" if holds else "informative", _shares(outcome, np.nan, low, high)
+
+
+def _leavers(table: pd.DataFrame, main: pd.Series, outcome: Outcome, clear: bool):
+    row = table[table["test"] == "products"]
+    if len(row) and np.isfinite(row["p_value"].iloc[0]):
+        p = float(row["p_value"].iloc[0])
+        yield "selective_attrition", "yes" if p >= 0.05 else "no", {"number": p, "n": row["n_firms"].iloc[0]}
 
 
 def _placebos(table: pd.DataFrame, main: pd.Series, outcome: Outcome, clear: bool):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from ..did.bounds import worst_case_counts
 from ..did.counts import net_count
 from ..errors import DesignError
 from ..study.logframe import Indicator, LogFrame
@@ -11,7 +12,8 @@ from ..study.specs import Study
 from .inputs import Inputs, at, closed_by, members, years
 
 COLUMNS = [
-    "indicator", "population", "n_eligible", "n_answered", "gross", "expected", "net", "net_low", "net_high", "n_without_counterfactual",
+    "indicator", "population", "n_eligible", "n_answered", "gross", "expected", "net", "net_low", "net_high",
+    "worst_low", "worst_high", "n_without_counterfactual",
 ]  # fmt: skip
 
 
@@ -27,7 +29,8 @@ def net_counts(logframe: LogFrame, inputs: Inputs, pool: pd.Index, study: Study)
     -------
     DataFrame
         `indicator, population` (arms), `n_eligible` (firms of the starting statuses), `n_answered, gross, expected, net,
-        net_low, net_high, n_without_counterfactual`, in firms; NaN where no status has answers from both arms.
+        net_low, net_high`, `worst_low, worst_high` (bounds on the net count whatever silent firms did, `worst_case_counts`),
+        `n_without_counterfactual`, in firms; NaN where no status has answers from both arms.
     """
     rows = []
     for indicator in (i for i in logframe.indicators if i.kind == "transition"):
@@ -47,6 +50,8 @@ def net_counts(logframe: LogFrame, inputs: Inputs, pool: pd.Index, study: Study)
             rows.append(row)
             continue
         row |= table["estimate"].to_dict() | {"net_low": table.at["net", "conf_low"], "net_high": table.at["net", "conf_high"]}
+        worst = worst_case_counts(treated, start[firms].astype(str), success[firms], level=study.did.level).set_index("measure")
+        row |= {"worst_low": worst.at["net", "lower"], "worst_high": worst.at["net", "upper"]}
         rows.append(row | {n: int(table.at["net", n]) for n in ("n_answered", "n_without_counterfactual")})
     return (
         pd.DataFrame(rows).reindex(columns=COLUMNS) if rows else pd.DataFrame(columns=COLUMNS, dtype=object).astype({"net": float})
