@@ -2,7 +2,8 @@
 
     python benchmarks/did_coverage.py --jobs 2 [--draws 1000] [--only staggered,lee] [--cache folder] [--no-page]
 
-Panels are drawn directly from `did_worlds.py`, 200 to 500 firms over six years, and their true effects are known. A draw has a
+Panels are drawn directly from `did_worlds.py`, 200 to 500 firms over six years, and their true effects are known (`did_truths.py`);
+`did_studies.py` says which estimators and inference are judged in each world. A draw has a
 seed of its own, so a number does not depend on the number of jobs; finished chunks stay in the cache folder and a run that was
 cut off goes on where it stopped (empty the folder after a change of code). A row of the page is an estimator with one way to say
 how uncertain it is.

@@ -44,10 +44,7 @@ from pipeval.did.effects import Effects, joined
 from pipeval.did.honest import _arrays, _event_rows, _target_rows
 from pipeval.did.honest_sets import SETS
 from pipeval.did.imputation import imputation_leads
-from pipeval.did.inference import (
-    cluster_codes,
-    pretrend_test,
-)  # fmt: skip
+from pipeval.did.inference import cluster_codes, pretrend_test
 from pipeval.did.margins import margin_effects
 from pipeval.did.multiple import holm, romano_wolf, ruled_out, summary_index
 from pipeval.did.poisson import poisson_att

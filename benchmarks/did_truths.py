@@ -1,4 +1,4 @@
-"""What `did_coverage.py` compares: true effects by cell, averaged as estimates are, and what a draw says of an interval or a test."""
+"""What `did_coverage.py` compares: true effects by cell, averaged as estimates are; what a draw says of an interval or a test."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from pipeval.did.inference import (
     critical_value_normal,
     intervals,
     standard_errors,
-)  # fmt: skip
+)
 from pipeval.errors import DesignError, EstimationError
 
 SEED, LEVEL, MANY = 20031121, 0.95, 200_000

@@ -504,6 +504,7 @@ def parts() -> dict[str, pd.DataFrame]:
     }
 
 
+STOPPED = ("arm_and_products", "products", "arm", "leavers_treated", "leavers_control", "leavers_difference")
 CHECKED = [
     ("trend_missed", "yes", 0.037, 0.098, NAN, NAN, NAN),
     ("group_trends", "informative", NAN, 0.06, -0.026, 0.153, NAN),
@@ -512,6 +513,7 @@ CHECKED = [
     ("business_clusters", "no", 0.058, 0.069, -0.003, 0.145, 16),
     ("response_weighted", "yes", -0.01, 0.068, 0.015, 0.125, NAN),
     ("lee_bounds", "yes", NAN, NAN, 0.062, 0.093, NAN),
+    ("selective_attrition", "yes", 0.4, NAN, NAN, NAN, 373),
     ("pre_period", "yes", 0.351, -0.028, NAN, NAN, NAN),
     ("pre_period", "informative", 0.092, -0.037, NAN, NAN, NAN),
     ("fake_cohort", "yes", 0.03, 0.002, NAN, NAN, 99),
@@ -591,6 +593,10 @@ def asked_again() -> dict[str, pd.DataFrame]:
                 (mine, "lee", NAN, NAN, 0.01, 0.14, 0.06, 0.089, 0.03),
                 (mine, "lee_tightened", NAN, NAN, 0.01, 0.14, 0.06, 0.089, 0.03),
             ],
+        ),
+        "selective_attrition": _frame(
+            "outcome test estimate std_error statistic df1 df2 p_value n_firms reason",
+            [(mine, t, 0.1, 0.2, 0.5, 1, 300, 0.6, 373, "") for t in STOPPED],
         ),
         "placebos": _frame(
             "outcome placebo estimate std_error p_value rejected draws result note", [(mine, *p, "") for p in placebos]

@@ -24,47 +24,45 @@ def script(monkeypatch):
 
 
 @pytest.fixture
-def few_firms(script, monkeypatch):
-    """The truth from a smaller population: enough to see that the road is open."""
-    monkeypatch.setattr(script, "MANY", 20_000)
-    for cached in (script.population, script.truth_of, script.amounts_truth):
-        cached.cache_clear()
-    yield script
-    for cached in (script.population, script.truth_of, script.amounts_truth):
-        cached.cache_clear()
+def studies(script):
+    return importlib.import_module("did_studies")
 
 
-def test_a_draw_depends_on_its_number_alone(few_firms):
-    both, second = few_firms.drawn("counts", 0, 2), few_firms.drawn("counts", 1, 2)
+@pytest.fixture
+def truths(script):
+    return importlib.import_module("did_truths")
+
+
+def test_a_draw_depends_on_its_number_alone(script):
+    both, second = script.drawn("counts", 0, 2), script.drawn("counts", 1, 2)
     pd.testing.assert_frame_equal(both[both["draw"] == 1].reset_index(drop=True), second)
 
 
 @pytest.mark.parametrize("known", [False, True])
 @pytest.mark.parametrize("cluster", ["firm_id", ("town", "buyer")])
-def test_summaries_are_those_of_the_package(script, cluster, known):
-    world = script.worlds.crossed(np.random.default_rng(3))
+def test_summaries_are_those_of_the_package(truths, cluster, known):
+    world = truths.worlds.crossed(np.random.default_rng(3))
     with collected():
         cells = att_gt(world.panel(), "y", DidSpec(cluster=cluster))
-        for by in script.SUMMARIES:
-            table = aggregate(cells, by, shares="known" if known else "estimated").bands(script.DRAWN).table
-            table, found = table[table["std_error"].notna()], script.summary(cells, by, known)
-            for name in ("estimate", "std_error", "band_low", "band_high"):
-                np.testing.assert_allclose(
-                    getattr(found, name), table[name].to_numpy() if by != "overall" or "band" not in name else np.nan, rtol=1e-12
-                )
-            np.testing.assert_allclose(found.low, table["conf_low"], rtol=1e-12)
+        for by in truths.SUMMARIES:
+            table = aggregate(cells, by, shares="known" if known else "estimated").bands(truths.DRAWN).table
+            table, found = table[table["std_error"].notna()], truths.summary(cells, by, known)
+            for name, column in (("estimate", "estimate"), ("std_error", "std_error"), ("low", "conf_low")):
+                np.testing.assert_allclose(getattr(found, name), table[column], rtol=1e-12)
+            if by != "overall":
+                np.testing.assert_allclose(found.band_high, table["band_high"], rtol=1e-12)
 
 
-def test_truth_is_averaged_as_estimates_are(few_firms):
+def test_truth_is_averaged_as_estimates_are(truths):
     """With the true effects in the place of the estimates, `aggregate` gives the truths."""
-    world = few_firms.worlds.plain(np.random.default_rng(1))
+    world = truths.worlds.plain(np.random.default_rng(1))
     with collected():
         cells = att_gt(world.panel(), "y", DidSpec())
-        own = few_firms.own_cells(cells, world)
+        own = truths.own_cells(cells, world)
         after = cells.only(np.flatnonzero(cells.table["event_time"] >= 0))
         exact = replace(after, table=after.table.assign(estimate=own["value"]))
-        for by in few_firms.SUMMARIES:
-            found, true = aggregate(exact, by).table, few_firms.averaged(own, by)
+        for by in truths.SUMMARIES:
+            found, true = aggregate(exact, by).table, truths.averaged(own, by)
             np.testing.assert_allclose(found["estimate"], list(true.values()), rtol=1e-12)
 
 

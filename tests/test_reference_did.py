@@ -300,3 +300,35 @@ def test_pooled_poisson_by_cohort_and_period(panel):
     assert len(rows) == len(wanted)
     same(table["estimate"], [r["Estimate"] for r in rows], ITERATED)
     same(table["std_error"] * np.sqrt(2099 / 2081), [r["Std. Error"] for r in rows], ITERATED)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "spec", "att", "std_error"),
+    [
+        (
+            "lscrap",
+            DidSpec(method="dr", covariates=("union",), base="varying"),
+            [-0.336732817547102, -0.439245582198757, -0.187518083066162, -0.182088150911861],
+            [0.161183165629083, 0.302004361360807, 0.179009189142173, 0.112683728890477],
+        ),
+        (
+            "lemploy",
+            DidSpec(method="ipw", covariates=("union",), comparison="never_treated", base="varying"),
+            [0.0326068757910983, 0.0222529452274345, -0.0545128318111308, 0.0588204160064925],
+            [0.0511477412513957, 0.083263407360626, 0.0416903645483151, 0.0479982119520892],
+        ),
+    ],
+)
+def test_the_michigan_firms_in_did(outcome, spec, att, std_error):
+    """R `did` 2.3.0 on the balanced part. The data package stores single precision: seven digits are all that can agree."""
+    from linearmodels.datasets import jobtraining
+
+    data = jobtraining.load()
+    data["start"] = data["fcode"].map(data[data["grant"] == 1].groupby("fcode")["year"].min())
+    data = data[data[outcome].notna()]
+    data = data[data.groupby("fcode")["year"].transform("size") == 3]
+    names = {"firm_id": "fcode", "period": "year", "cohort": "start"}
+    panel = Panel.from_frame(data, **names, outcomes=[outcome], covariates=["union"])
+    table = quietly(att_gt, panel, outcome, spec).table
+    same(table["estimate"], att, 5e-7)
+    same(without_factor(table), std_error, 5e-7)

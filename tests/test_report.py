@@ -48,7 +48,7 @@ from pipeval.verdicts.remarks import REMARKS
 
 # The tests are collected by importlib, which does not put their folder on the path.
 sys.path.insert(0, str(Path(__file__).parent))
-from bundle_fixture import CHECKED, HOSTILE, asked_again, full, hidden, study, tiny
+from bundle_fixture import CHECKED, HOSTILE, STOPPED, asked_again, full, hidden, study, tiny
 
 ES, EN = read_text("es"), read_text("en")
 
@@ -199,8 +199,12 @@ def test_every_choice_of_the_estimation_is_told():
         "weights": "design",
         "cluster": ["branch", "firm_id"],
     }
-    for words, wanted in ((EN, ("Estimator: imputation", "every period", "two years before", "column design", "joined with firm")),
-                          (ES, ("Estimador: imputación", "todos los periodos", "dos años antes", "columna design", "unido con empresa"))):  # fmt: skip
+    told = {
+        "en": ("Estimator: imputation", "every period", "two years before", "column design", "joined with firm"),
+        "es": ("Estimador: imputación", "todos los periodos", "dos años antes", "columna design", "unido con empresa"),
+    }
+    for words in (EN, ES):
+        wanted = told[words.language]
         params = study() | {"did": study()["did"] | chosen}
         said = SENTENCES["estimation"](Bundle.build(params, {}), words)[0].replace("\\", "")
         assert all(w in said for w in wanted), said
@@ -345,6 +349,7 @@ CODES = {
     "not_estimated later_cohort query outside_branches closed_before_entry other_beneficiary missing_covariate caliper "
     "no_partner_in_exact_cell pool_exhausted not_chosen not_observed_or_off_support off_support not_among in_both_lists "
     "not_seen_always not_every_year contaminated left_out not_matched treated balanced without_other_programmes",
+    "test": " ".join(STOPPED),
     "weighting": "overall cohort period event_time",
     "margin": "extensive intensive total",
     "part": "numerator denominator ratio",
@@ -619,6 +624,7 @@ def test_what_a_check_says_follows_its_number():
     assert "cannot be told from zero" in _found("group_trends") and "cannot" not in _found("group_trends", effect_low=0.01)
     assert "both sides of zero" in _found("lee_bounds", effect_low=-0.01) and "both sides" not in _found("lee_bounds")
     assert "nothing is trimmed" in _found("lee_bounds", effect_low=0.0621, effect_high=0.0621)
+    assert "sees little" in _found("selective_attrition") and "other kinds" in _found("selective_attrition", number=0.01)
     assert "(four readings)" in _found("base_years") and "another base year" in _found("base_years", n=1.0)
     assert "the target of +5.0% is not" in _found("target_ruled_out")
     assert "so is the target of +5.0%" in _found("target_ruled_out", number=0.01)

@@ -7,7 +7,7 @@ import pandas as pd
 
 from ..data.load import Tables
 from ..data.panel import Panel
-from ..data.prices import value_decomposition
+from ..data.prices import price_indices, value_decomposition
 from ..errors import DataError, DesignError, EstimationError, collected
 from ..matching.matched import MatchedSample
 from ..study.specs import Study
@@ -85,10 +85,12 @@ def share_rows(panel: Panel, study: Study, cells: dict[str, Effects | None]) -> 
 def price_rows(tables: Tables, panel: Panel, study: Study) -> pd.DataFrame:
     """One row a group (treated, comparison): how the value of what it sold changed since the base year, current prices.
 
-    Columns as `value_decomposition` (value = quantity × mix × price of the items sold in both years), `group` in front. Firms, not
-    their matches: what happened, not an effect. Quantities of unlike units are not added.
+    Columns as `value_decomposition` (value = quantity × mix × price of the items sold in both years; price is Fisher's, between
+    `laspeyres` and `paasche`), `group` in front. Firms, not their matches: what happened, not an effect. Quantities of unlike
+    units are not added.
     """
-    columns = ["group", "value", "price", "volume", "quantity", "mix", "total", "entered", "left", "n_items"]
+    parts = ["value", "price", "laspeyres", "paasche", "volume", "quantity", "mix", "total", "entered", "left"]
+    columns = ["group", *parts, "n_items"]
     if "product_sales" not in tables:
         return pd.DataFrame(columns=columns)
     sales, cohort = tables["product_sales"], panel.firms["cohort"]
@@ -99,7 +101,9 @@ def price_rows(tables: Tables, panel: Panel, study: Study) -> pd.DataFrame:
     years = study.baseline.year, study.treatment.reference_year
     lines = lines.assign(period=lines["ref_year"], value=value, group=group.reindex(lines["firm_id"]).to_numpy())
     try:
-        table = value_decomposition(lines[lines["ref_year"].isin(years)], years[0], by="group").reset_index()
+        lines = lines[lines["ref_year"].isin(years)]
+        table = value_decomposition(lines, years[0], by="group")
+        table = table.join(price_indices(lines, years[0], by="group")[["laspeyres", "paasche"]]).reset_index()
     except REFUSED:
         return pd.DataFrame(columns=columns)
     return table[table["period"] == years[1]].reindex(columns=columns)

@@ -152,6 +152,10 @@ def _bounds(row: dict, bundle: Bundle) -> str:
     return "same" if np.isclose(row["effect_low"], row["effect_high"], rtol=0, atol=5e-4) else _zero_inside(row, bundle)
 
 
+def _leavers(row: dict, bundle: Bundle) -> str:
+    return "other" if row["number"] < _ALPHA else "same"
+
+
 def _one_or_many(row: dict, bundle: Bundle) -> str:
     return "one" if row["n"] == 1 else "many"
 
@@ -177,6 +181,7 @@ _VARIANTS = {
     "honest_relative_magnitude": _limit,
     "honest_smoothness": _limit,
     "lee_bounds": _bounds,
+    "selective_attrition": _leavers,
     "base_years": _one_or_many,
     "target_ruled_out": _ruled_out,
 }
