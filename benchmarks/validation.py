@@ -139,7 +139,7 @@ HEAD = """# Validation: known effects recovered
 
 Made by `python benchmarks/validation.py` ({minutes:.0f} minutes on two cores). A draw is a whole programme of 1,000 firms with its own truth;
 the pipeline builds the panel, the pool, the matches and the estimate from its tables, and the truth is the mean true effect in 2006 of exactly
-the treated firms that the estimate describes. Numbers are in log points of real sales.
+the treated firms that the estimate describes. Numbers are in log points of real sales. Agreement with other software: [references](references.md).
 
 ## Where the assumptions hold
 
