@@ -85,12 +85,15 @@ def _missed(table: pd.DataFrame, main: pd.Series, outcome: Outcome, clear: bool)
     rows = table.set_index("row")
     missed = rows.reindex(["missed_80"]).iloc[0]
     if missed["bias"] == missed["bias"]:
-        small = outcome.relevant_effect is not None and as_share(missed["bias"], outcome.scale) < abs(outcome.relevant_effect)
+        unseen = abs(as_share(missed["bias"], outcome.scale))
+        least = min(abs(outcome.relevant_effect or 0.0), abs(as_share(main["estimate"], outcome.scale)))
+        small = unseen < least  # neither the target nor the effect found could be such a drift
         yield "trend_missed", "yes" if small else "informative", _shares(outcome, missed["bias"]) | {"number": missed["slope"]}
     flat = rows.reindex(["detrended"]).iloc[0]
     if flat["estimate"] == flat["estimate"]:
         numbers = _shares(outcome, flat["estimate"], flat["conf_low"], flat["conf_high"])
-        yield "group_trends", "yes" if clear and flat["conf_low"] * flat["conf_high"] > 0 else "informative", numbers
+        holds = flat["conf_low"] * flat["conf_high"] > 0 and np.sign(flat["estimate"]) == np.sign(main["estimate"])
+        yield "group_trends", "yes" if clear and holds else "informative", numbers
 
 
 def _honest(table: pd.DataFrame, main: pd.Series, outcome: Outcome, clear: bool):
@@ -141,7 +144,8 @@ def _placebos(table: pd.DataFrame, main: pd.Series, outcome: Outcome, clear: boo
             continue
         kind = "pre_period" if row["placebo"].startswith("pre_period") else row["placebo"]
         number = row["rejected"] if kind == "fake_cohort" else row["p_value"]
-        yield kind, PASSED[row["result"]], {"number": number, "n": row["draws"]} | _shares(outcome, row["estimate"])
+        effect = {} if kind == "untouched" else _shares(outcome, row["estimate"])  # another outcome, on another scale
+        yield kind, PASSED[row["result"]], {"number": number, "n": row["draws"]} | effect
 
 
 def _left_out(table: pd.DataFrame, main: pd.Series, outcome: Outcome, clear: bool):
