@@ -130,9 +130,10 @@ FEW_BAND = (
 )
 TWO_WAY = "the critical value takes a variance as known that rests on few clusters each way"
 SMALL = (
-    "a cohort has about fifty firms, and the variance of several rows together, estimated on so few, is too small; with four times as "
-    "many firms the test of cells before entry rejects in 5 %"
+    "a cohort has about fifty firms, and the variance of several rows together, estimated on so few, is too small; with four times "
+    "as many firms the test of cells before entry rejects in 5 %"
 )
+OWN = "too long: firms' effects differ, which counts as noise, while the truth is that of these very firms"
 REASONS: list[tuple[str, str, str]] = [
     ("few_", "band by event time", FEW_BAND),
     (
@@ -146,6 +147,8 @@ REASONS: list[tuple[str, str, str]] = [
         "residuals of few treated clusters of unequal size are too small, and CR1 leaves them so: see CR2",
     ),
     ("few_", "CR1, t(G₁ − 1)", "clusters of 3 to 22 firms: the largest decide, so that fewer count than there are"),
+    ("few_8_00", "CR2", OWN),
+    ("few_16_00", "CR2", OWN),
     ("few_", "CR2", "clusters of 3 to 22 firms: the correction takes errors within a cluster as independent, which they are not"),
     ("few_", "wild", "clusters of 3 to 22 firms, five to a cohort: the largest decide, so that fewer count than there are"),
     ("two_way", "band", TWO_WAY),
@@ -158,6 +161,16 @@ REASONS: list[tuple[str, str, str]] = [
     ("staggered", "band by", SMALL),
     ("staggered", "pre-trend", SMALL),
     ("unconditional", "band by", SMALL),
+    (
+        "lagged_level",
+        "ANCOVA, dr",
+        "selection is strong, so that few comparison firms carry the weight of the odds: errors 2 % too small",
+    ),
+    (
+        "honest_16",
+        "smoothness",
+        "rows of one cohort rest on five clusters, and the interval's weights are chosen by their variance",
+    ),
     ("outliers", "median", "the kernel behind the density of errors is wide, so the density is too low and the interval too long"),
 ]
 """Why a row may be outside: start of the study's key, words of estimator and inference, the reason. The first that fits counts."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from ..errors import DesignError, Note, some, warn
 from .inference import (
@@ -138,8 +139,10 @@ class Effects:
                 critical = critical_value_normal(covariance(psi, codes, effects.member[:, rows]), level, draws, seed)
             else:
                 critical = critical_value(psi, std_error, codes, level, draws, seed)
+            # the bootstrap takes standard errors as known, its tails are normal: with few clusters those of t are wider
+            critical = stats.t.isf(stats.norm.sf(critical), table["df"].to_numpy(float)[rows])
             pointwise = (table["conf_high"] - table["estimate"]).to_numpy()[rows]
-            half = np.maximum(critical * std_error, pointwise)  # with few clusters t(G−1) is wider than the bootstrap
+            half = np.maximum(critical * std_error, pointwise)
             low[rows], high[rows] = estimate - half, estimate + half
         return replace(effects, table=table.assign(band_low=low, band_high=high))
 
