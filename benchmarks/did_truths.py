@@ -10,6 +10,7 @@ import did_worlds as worlds
 import numpy as np
 import pandas as pd
 from did_worlds import LAST, World
+from scipy import stats
 
 from pipeval.did.aggregate import weighted
 from pipeval.did.effects import Effects
@@ -194,7 +195,8 @@ def summary(cells: Effects, by: str, known: bool = False) -> Summary:
             critical = critical_value_normal(covariance(psi[:, rows], codes, member[:, rows]), LEVEL, DRAWN, SEED)
         else:
             critical = critical_value(psi[:, rows], error[rows], codes, LEVEL, DRAWN, SEED)
-        half = np.maximum(critical * error, found["conf_high"] - estimate)[rows]
+        critical = stats.t.isf(stats.norm.sf(critical), np.asarray(found["df"], float)[rows])
+        half = np.maximum(critical * error[rows], (found["conf_high"] - estimate)[rows])
         band[:, rows] = estimate[rows] - half, estimate[rows] + half
     return Summary(key, estimate, error, found["conf_low"], found["conf_high"], *band)
 
