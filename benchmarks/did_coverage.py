@@ -125,8 +125,7 @@ def judged(rows: pd.DataFrame, draws: int) -> pd.DataFrame:
 # --- the page ----------------------------------------------------------------------------------------------------------
 
 FEW_BAND = (
-    "rows that rest on one cohort have four or five treated clusters, while G counts every single control: degrees of freedom from "
-    "the treated clusters (`clustered(treated_df=True)`) are needed, with which such a band holds in .955 of 200 draws"
+    "rows that rest on one cohort have four or five treated clusters, on whose variance not even t(3) is quite right"
 )
 TWO_WAY = "the critical value takes a variance as known that rests on few clusters each way"
 SMALL = (

@@ -258,12 +258,8 @@ def few(rng: np.random.Generator, groups: int, icc: float, same: bool = False) -
     own = float(effects.treated_weight[:, effects.table["period"] == LAST][:, 0] @ world.effect[:, -1])
     # other clusters would bring other shares of the cohorts; the firms of this draw do not vary
     kind = "exact" if same else "least"
-    rows = [point("no covariates", "CR1, t(G − 1), G with the controls that stand alone", in_year(effects), own, own, kind)]
-    row = in_year(effects.clustered(labels, treated_df=True))
-    rows.append(point("no covariates", "CR1, t(G₁ − 1) (CR1_treated)", row, own, own, kind))
+    rows = [point("no covariates", "CR1, t(G₁ − 1) (CR1_treated)", in_year(effects), own, own, kind)]
     path, study = averaged(own_cells(cells, world), "event_time"), aggregate(cells, "event_time")
-    rows.append(band("no covariates", "band by event time, t(G − 1)", study, path, "event_time", kind))
-    study = study.clustered(labels, treated_df=True)
     rows.append(band("no covariates", "band by event time, t(G₁ − 1)", study, path, "event_time", kind))
     regression = stacked_regression(panel, "y", spec, LAST)
     codes = cluster_codes(labels, regression.firm_id)[regression.firm]
@@ -352,10 +348,9 @@ def honest(rng: np.random.Generator, groups: int = 0) -> list[Row]:
         panel = world.panel()
         cells = att_gt(panel, "y", DidSpec(comparison="never_treated"))
         if groups:
-            cells = cells.clustered(panel.firms["cluster"], treated_df=True)
+            cells = cells.clustered(panel.firms["cluster"])
         study, own = aggregate(cells, "event_time"), averaged(own_cells(cells, world), "event_time")
         if groups:
-            study = study.clustered(panel.firms["cluster"], treated_df=True)
             truth = own  # these clusters' cohorts are fixed by design
         else:
             truth = averaged(truth_of(worlds.plain), "event_time")

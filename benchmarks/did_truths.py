@@ -16,7 +16,7 @@ from pipeval.did.aggregate import weighted
 from pipeval.did.effects import Effects
 from pipeval.did.inference import (
     cluster_codes,
-    count_clusters,
+    counting_clusters,
     covariance,
     critical_value,
     critical_value_normal,
@@ -187,7 +187,7 @@ def summary(cells: Effects, by: str, known: bool = False) -> Summary:
         control = np.column_stack([control, control[:, after].any(axis=1)])
     codes, member = cluster_codes(cells.clusters, cells.firm_id), control | (treated > 0)
     error = standard_errors(psi, codes, member)[0]
-    found = intervals(estimate, error, count_clusters(member, codes) - 1.0, LEVEL)
+    found = intervals(estimate, error, counting_clusters(member, treated > 0, codes) - 1.0, LEVEL)
     rows = np.flatnonzero(np.isfinite(key))
     band = np.full((2, len(key)), np.nan)
     if len(rows):

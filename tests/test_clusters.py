@@ -117,7 +117,7 @@ def test_two_clusters_in_either_way_are_refused_and_three_are_not(panel, effects
 
 
 def test_treated_degrees_of_freedom_count_treated_clusters_of_the_fewer_way(panel, effects):
-    two = effects.clustered(panel.firms[["region", "sector"]], treated_df=True).table
+    two = effects.clustered(panel.firms[["region", "sector"]]).table
     for k in np.flatnonzero(two["std_error"].notna()):
         mine = panel.firms[effects.treated_weight[:, k] > 0]
         assert two["df"][k] == min(mine["region"].nunique(), mine["sector"].nunique()) - 1

@@ -263,16 +263,20 @@ def test_a_firm_without_a_label_is_its_own_cluster():
     np.testing.assert_array_equal(cluster_sums(np.array([[1.0], [2], [3], [4]]), codes)[codes[0]], [4])
 
 
-def test_degrees_of_freedom_from_the_treated_clusters():
+def test_controls_that_stand_alone_do_not_count_beside_clusters_of_treated_firms():
     panel = made()
     labels = panel.firms["area"].where(panel.firms["cohort"] < NEVER)
-    all_clusters = att_gt(panel, "y").clustered(labels)
-    treated = quietly(all_clusters.clustered, labels, treated_df=True)
-    np.testing.assert_allclose(treated.table["std_error"], all_clusters.table["std_error"], atol=CLOSED)
-    row = all_clusters.table["phase"] == "post"
-    assert (treated.table["df"][row] < all_clusters.table["df"][row]).all()
-    own = panel.firms[panel.firms["cohort"] == 3]["area"].nunique() - 1
-    assert treated.table.set_index(["cohort", "period"]).loc[(3, 4), "df"] == own
+    effects = quietly(att_gt(panel, "y").clustered, labels)
+    own = labels.astype(object).where(labels.notna(), panel.firms.index.map(lambda i: f"alone {i}"))
+    for k in np.flatnonzero(effects.table["std_error"].notna()):
+        here = own[effects.member[:, k]].value_counts()
+        holding = set(own[effects.treated_weight[:, k] > 0])
+        counting = sum(1 for cluster, size in here.items() if size > 1 or cluster in holding)
+        assert effects.table["df"][k] == counting - 1 < effects.table["n_clusters"][k] - 1
+    path = quietly(aggregate(effects, "period").bands)  # and no summary loses it
+    assert (path.table["df"] < path.table["n_clusters"] - 1).all()
+    firms = att_gt(panel, "y").table
+    assert (firms["df"] == firms["n_clusters"] - 1)[firms["std_error"].notna()].all(), "firms are clusters of one treated each"
 
 
 # summaries, bands, tests -------------------------------------------------------------------------------------------------
@@ -440,7 +444,7 @@ def test_clusters_that_cannot_carry_inference():
         effects = att_gt(panel, "y", clusters=pd.Series(np.arange(len(ids)) % 3, ids))
     assert (effects.table["df"].dropna() == 2).all()
     assert [n.key for n in effects.notes] == ["few_clusters"]
-    assert att_gt(panel, "y", DidSpec(cluster="area")).table["n_clusters"].max() == 40
+    assert quietly(att_gt, panel, "y", DidSpec(cluster="area")).table["n_clusters"].max() == 40
 
 
 def test_weights_that_are_no_weights():
@@ -554,7 +558,7 @@ def test_poisson_knows_no_currency_and_sums_before_it_divides():
     period = poisson_att(panel, "amount", by="period").table.set_index("period")
     sums = cells.table.groupby("period")[["observed", "counterfactual"]].sum()
     np.testing.assert_allclose(period["estimate"], np.log(sums["observed"] / sums["counterfactual"]), atol=CLOSED)
-    assert cells.clustered(panel.firms["area"]).table["n_clusters"].max() == 40
+    assert quietly(cells.clustered, panel.firms["area"]).table["n_clusters"].max() == 40
 
 
 def test_poisson_with_covariates_compares_like_with_like():

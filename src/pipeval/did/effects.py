@@ -16,6 +16,7 @@ from ..errors import DesignError, Note, some, warn
 from .inference import (
     cluster_codes,
     count_clusters,
+    counting_clusters,
     covariance,
     critical_value,
     critical_value_normal,
@@ -70,8 +71,11 @@ class Effects:
         """Array of bool (n_firms, rows): the firms that enter a row."""
         return self.control | (self.treated_weight > 0)
 
-    def clustered(self, labels: pd.Series | pd.DataFrame | None, level: float | None = None, treated_df: bool = False) -> Effects:
+    def clustered(self, labels: pd.Series | pd.DataFrame | None, level: float | None = None) -> Effects:
         """The same estimates with the uncertainty of other clusters.
+
+        Where clusters hold several treated firms, controls that stand alone do not count for the degrees of freedom
+        (`counting_clusters`): beside business clusters they say nothing of how such clusters differ.
 
         Parameters
         ----------
@@ -80,21 +84,18 @@ class Effects:
             firms. Two columns: clustered two ways, V₁ + V₂ − V₁₂, with the fewer clusters behind `df` and `n_clusters`.
         level : float, optional
             Of the intervals; by default as before.
-        treated_df : bool
-            Degrees of freedom from the clusters that hold treated firms (G₁ − 1) rather than all (G − 1): for business
-            clusters, whose controls stand alone and say nothing about how clusters differ.
-
         Raises
         ------
         DesignError
-            When there are fewer than three clusters (of either of two ways), or the labels name none of the firms.
+            When fewer than three clusters count (of either of two ways), or the labels name none of the firms.
         """
         level = self.level if level is None else level
         codes = cluster_codes(labels, self.firm_id)
         n_clusters = count_clusters(self.member, codes)
-        degrees = (count_clusters(self.treated_weight > 0, codes) if treated_df else n_clusters) - 1.0
         old = self.table
         n_treated, n_control = old["n_treated"].to_numpy(), old["n_control"].to_numpy()
+        counting = counting_clusters(self.member, self.treated_weight > 0, codes)
+        degrees = counting - 1.0
         reliable = (n_treated >= 2) & (n_control >= 2) & (self.influence != 0).any(axis=0) & (degrees > 0)
         raw, lost = standard_errors(self.influence, codes, self.member)
         std_error = np.where(reliable, raw, np.nan)
@@ -103,7 +104,7 @@ class Effects:
         counts = {"n_treated": n_treated, "n_control": n_control, "n_clusters": n_clusters}
         table = pd.DataFrame({**keys, **numbers, **counts})
         kept = tuple(n for n in self.notes if n.key not in ("few_clusters", "no_std_error", "two_ways_lost"))
-        notes = [few_clusters(n_clusters), _without_error(table), _replaced(lost & reliable)]
+        notes = [few_clusters(counting), _without_error(table), _replaced(lost & reliable)]
         fresh = tuple(n if n in self.notes else warn(n) for n in notes if n is not None)
         return replace(self, table=table, clusters=labels, level=level, notes=kept + fresh)
 

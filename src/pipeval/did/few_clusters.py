@@ -54,7 +54,7 @@ def few_clusters_table(
         `kind`, then `estimate, std_error, df, statistic, p_value, conf_low, conf_high, n_clusters, n_clusters_treated, reason`
         (why numbers are missing; empty otherwise).
 
-        * `CR1_treated`: `aggregate(att_gt(...), "period").clustered(labels, treated_df=True)`: t(G₁ − 1), G₁ the treated clusters.
+        * `CR1_treated`: `aggregate(att_gt(...), "period").clustered(labels)`: t(G₁ − 1), G₁ the treated clusters.
           Cohort shares, and what a matched sample adds, count as uncertain here; in the other rows they count as known.
         * `CR1`, `CR2`, `CR3`: `cluster_errors`, Satterthwaite degrees of freedom. Controls that stand alone add to them only as
           far as they add to the variance: with few treated clusters df is near G₁ − 1, less when those differ in size.
@@ -120,8 +120,11 @@ def _lone_cohorts(regression: Regression, codes: np.ndarray) -> int:
 
 
 def _by_influence(panel, outcome, spec: DidSpec, period: int, labels, weights) -> dict:
-    with collected():
-        effects = aggregate(att_gt(panel, outcome, spec, weights), "period").clustered(labels, spec.level, treated_df=True)
+    try:
+        with collected():
+            effects = aggregate(att_gt(panel, outcome, spec, weights), "period").clustered(labels, spec.level)
+    except DesignError as error:  # one or two treated clusters
+        return {"kind": "CR1_treated", "reason": str(error)}
     row = effects.table[effects.table["period"] == period].iloc[0]
     names = ["estimate", "std_error", "df", "statistic", "p_value", "conf_low", "conf_high"]
     reason = "" if np.isfinite(row["std_error"]) else ALONE

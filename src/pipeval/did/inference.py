@@ -74,6 +74,19 @@ def count_clusters(member: np.ndarray, codes: np.ndarray) -> np.ndarray:
     return (cluster_sums(member.astype(float), codes) > 0).sum(axis=0)
 
 
+def counting_clusters(member: np.ndarray, treated: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """Clusters that count for the degrees of freedom of each row (arrays of bool, firms × rows): array (rows,).
+
+    Those that enter; but where clusters hold several treated firms, a control that stands alone counts for none: it says nothing
+    of how such clusters differ. Two ways, the fewer.
+    """
+    if codes.ndim == 2:
+        return np.minimum(*(counting_clusters(member, treated, codes[:, k]) for k in range(2)))
+    size, own = (cluster_sums(a.astype(float), codes) for a in (member, treated))
+    grouped = (own > 1).any(axis=0)
+    return np.where(grouped, ((own > 0) | (size > 1)).sum(axis=0), (size > 0).sum(axis=0))
+
+
 def standard_errors(influence: np.ndarray, codes: np.ndarray, member: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Standard errors by row, and whether two ways had to be replaced by one.
 
@@ -268,8 +281,8 @@ def pretrend_test(effects: Effects, power: float = 0.80, alpha: float = 0.05) ->
 def joint_covariance(effects: Effects, rows: np.ndarray) -> tuple[np.ndarray, int]:
     """What joint tests of some rows (positions) rest on: their covariance and the denominator degrees of freedom.
 
-    These are the clusters that enter any of the rows, less one; where the table takes its own from the treated clusters
-    (`Effects.clustered` with `treated_df`), the fewest of its rows.
+    These are the clusters that enter any of the rows, less one; where the table counts treated clusters alone
+    (`Effects.clustered`), the fewest of its rows.
     """
     variance, groups = effects.covariance(rows)
     table = effects.table.iloc[rows]

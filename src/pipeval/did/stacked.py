@@ -146,7 +146,7 @@ def refuse_nonlinear(spec: DidSpec) -> None:
         return
     raise DesignError(
         f"inference with few clusters needs an effect that is linear in the outcomes; {what}. Use method: reg, both_ends, "
-        "or no covariates; else the standard errors of att_gt with clustered(labels, treated_df=True)"
+        "or no covariates; else the standard errors of att_gt with clustered(labels)"
     )
 
 

@@ -106,7 +106,7 @@ def _without_other_programmes(panel: Panel) -> Panel:
 def _business_cluster(panel: Panel, sample: MatchedSample, study: Study, outcome: Outcome) -> pd.Series:
     """The headline with errors by business cluster; degrees of freedom from the clusters that hold treated firms."""
     effects = by_period(estimate(panel, sample, study, outcome))
-    return at_reference(effects.clustered(panel.firms["business_cluster"], treated_df=True), study.treatment.reference_year)
+    return at_reference(effects.clustered(panel.firms["business_cluster"]), study.treatment.reference_year)
 
 
 def _two_way(panel: Panel, sample: MatchedSample, study: Study, outcome: Outcome) -> pd.Series:
