@@ -137,11 +137,6 @@ REASONS: list[tuple[str, str, str]] = [
     ("few_", "band by event time", FEW_BAND),
     (
         "few_",
-        "CR1, t(G − 1)",
-        "controls that stand alone count as clusters, and say nothing of how treated ones differ: see t(G₁ − 1)",
-    ),
-    (
-        "few_",
         "CR1, Satterthwaite",
         "residuals of few treated clusters of unequal size are too small, and CR1 leaves them so: see CR2",
     ),

@@ -350,10 +350,8 @@ def honest(rng: np.random.Generator, groups: int = 0) -> list[Row]:
         if groups:
             cells = cells.clustered(panel.firms["cluster"])
         study, own = aggregate(cells, "event_time"), averaged(own_cells(cells, world), "event_time")
-        if groups:
-            truth = own  # these clusters' cohorts are fixed by design
-        else:
-            truth = averaged(truth_of(worlds.plain), "event_time")
+        # clusters' cohorts are fixed by design
+        truth = own if groups else averaged(truth_of(worlds.plain), "event_time")
         for target, key in (("first", 0.0), ("average", "average")):
             rows += attempt(partial(_honest_row, study, kind, bound, target, truth[key], own[key]))
     return rows
