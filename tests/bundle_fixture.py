@@ -534,7 +534,7 @@ def asked_again() -> dict[str, pd.DataFrame]:
     checks = [(check, outcome, "log", *rest) for outcome in ("ln_sales", "ln_va_job") for check, *rest in CHECKED]
     choice = ("common_support", "reg", "difference", "plan", "not_yet_treated", "year_before", "all", "kept", "constant")
     other = ("full", "imputation", "ancova", "score", "own_controls", "one_earlier", "balanced", "winsorised", "constant")
-    kinds = ("CR1_treated", "CR1", "CR2", "CR3", "wild_rademacher", "wild_webb", "randomisation")
+    kinds = ("CR1_t", "CR1", "CR2", "CR3", "wild_rademacher", "wild_webb", "randomisation")
     rows = [f"without_{w}" for w in ("other_programmes", "cluster_municipalities", "municipalities", "dense_municipalities")]
     rows += ["ring_effect", "dense_effect", "indirect_effect", "indirect_as_controls"]
     dose = [

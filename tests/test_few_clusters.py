@@ -419,7 +419,7 @@ def test_table_of_the_programme_with_single_controls(panel):
     assert tuple(table.index) == KINDS and (table["reason"] == "").all()
     row = usual.table.set_index("period").loc[2006]
     for name in ("estimate", "std_error", "df", "p_value", "conf_low", "conf_high"):
-        assert np.isclose(table.loc["CR1_treated", name], row[name], rtol=0, atol=CLOSED)
+        assert np.isclose(table.loc["CR1_t", name], row[name], rtol=0, atol=CLOSED)
     assert row["df"] == table["n_clusters_treated"].iloc[0] - 1
     assert table["p_value"].between(0, 1).all() and table["p_value"].std() < 0.05
     inside = table.drop(index="randomisation")
@@ -432,7 +432,7 @@ def test_eight_clusters_have_p_values_of_eight_clusters(panel):
     assert (table["n_clusters"] == 8).all()
     t = table.loc["CR1", "statistic"]
     normal = 2 * stats.norm.sf(abs(t))
-    assert (table["p_value"] > normal).all() and table.loc["CR1_treated", "df"] == 7
+    assert (table["p_value"] > normal).all() and table.loc["CR1_t", "df"] == 7
     assert (table.loc[["CR1", "CR2", "CR3"], "df"] < 7).all()
 
 
@@ -447,7 +447,7 @@ def test_few_treated_clusters_say_why_rows_are_empty():
             assert ("MacKinnon and Webb" in table.loc[kind, "reason"]) == empty
         assert np.isnan(table.loc["randomisation", "p_value"]) == empty
         assert table.loc[["CR1", "CR2", "CR3"], "p_value"].isna().all() == (clusters == 1)
-        assert np.isnan(table.loc["CR1_treated", "p_value"]) == empty  # t(1) says nothing: refused, as anywhere
+        assert np.isnan(table.loc["CR1_t", "p_value"]) == empty  # t(1) says nothing: refused, as anywhere
         assert ((table["reason"] != "") == table["p_value"].isna()).all()
     with pytest.raises(DesignError, match="goes one way"):
         few_clusters_table(panel, "y", DidSpec(), 2, panel.firms[["pair", "cohort"]])

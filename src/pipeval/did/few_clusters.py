@@ -24,7 +24,7 @@ LONE = (
     "{n} cohort(s) have treated firms of a single cluster: nothing tells how such clusters differ there, so standard errors leave "
     "those cohorts' part out and are too small"
 )
-KINDS = ("CR1_treated", "CR1", "CR2", "CR3", "wild_rademacher", "wild_webb", "randomisation")
+KINDS = ("CR1_t", "CR1", "CR2", "CR3", "wild_rademacher", "wild_webb", "randomisation")
 
 
 def few_clusters_table(
@@ -54,7 +54,7 @@ def few_clusters_table(
         `kind`, then `estimate, std_error, df, statistic, p_value, conf_low, conf_high, n_clusters, n_clusters_treated, reason`
         (why numbers are missing; empty otherwise).
 
-        * `CR1_treated`: `aggregate(att_gt(...), "period").clustered(labels)`: t(G₁ − 1), G₁ the treated clusters.
+        * `CR1_t`: `aggregate(att_gt(...), "period").clustered(labels)`: t(G − 1), G without the controls that stand alone.
           Cohort shares, and what a matched sample adds, count as uncertain here; in the other rows they count as known.
         * `CR1`, `CR2`, `CR3`: `cluster_errors`, Satterthwaite degrees of freedom. Controls that stand alone add to them only as
           far as they add to the variance: with few treated clusters df is near G₁ − 1, less when those differ in size.
@@ -80,8 +80,8 @@ def few_clusters_table(
     >>> villages = pd.Series(panel.firms.index // 2, panel.firms.index)
     >>> import warnings; warnings.simplefilter("ignore")
     >>> table = few_clusters_table(panel, "y", DidSpec(), 2, villages, permutations=99)
-    >>> table.set_index("kind").loc[["CR1_treated", "CR2"], ["std_error", "df"]].round(2).to_dict("index")
-    {'CR1_treated': {'std_error': 0.35, 'df': 5.0}, 'CR2': {'std_error': 0.36, 'df': 10.0}}
+    >>> table.set_index("kind").loc[["CR1_t", "CR2"], ["std_error", "df"]].round(2).to_dict("index")
+    {'CR1_t': {'std_error': 0.35, 'df': 11.0}, 'CR2': {'std_error': 0.36, 'df': 10.0}}
     """
     regression = stacked_regression(panel, outcome, spec, period, weights)
     codes = cluster_codes(labels, regression.firm_id)[regression.firm]
@@ -124,11 +124,11 @@ def _by_influence(panel, outcome, spec: DidSpec, period: int, labels, weights) -
         with collected():
             effects = aggregate(att_gt(panel, outcome, spec, weights), "period").clustered(labels, spec.level)
     except DesignError as error:  # one or two treated clusters
-        return {"kind": "CR1_treated", "reason": str(error)}
+        return {"kind": "CR1_t", "reason": str(error)}
     row = effects.table[effects.table["period"] == period].iloc[0]
     names = ["estimate", "std_error", "df", "statistic", "p_value", "conf_low", "conf_high"]
     reason = "" if np.isfinite(row["std_error"]) else ALONE
-    return {"kind": "CR1_treated", **row[names].astype(float).to_dict(), "reason": reason}
+    return {"kind": "CR1_t", **row[names].astype(float).to_dict(), "reason": reason}
 
 
 def _by_errors(fit: Fit, kind: str, n_treated: int, level: float) -> dict:

@@ -281,7 +281,7 @@ def pretrend_test(effects: Effects, power: float = 0.80, alpha: float = 0.05) ->
 def joint_covariance(effects: Effects, rows: np.ndarray) -> tuple[np.ndarray, int]:
     """What joint tests of some rows (positions) rest on: their covariance and the denominator degrees of freedom.
 
-    These are the clusters that enter any of the rows, less one; where the table counts treated clusters alone
+    These are the clusters that enter any of the rows, less one; where the table leaves out controls that stand alone
     (`Effects.clustered`), the fewest of its rows.
     """
     variance, groups = effects.covariance(rows)
