@@ -113,7 +113,7 @@ def test_matching_is_blind_to_outcomes():
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_modules_are_short(path):
-    limit = 450 if path.name == "contract.py" else 400  # the contract is a table
+    limit = 400
     assert len(path.read_text(encoding="utf-8").splitlines()) <= limit
 
 

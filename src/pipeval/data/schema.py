@@ -44,6 +44,9 @@ class Table:
         return {c.name.replace("{cur}", currency.lower()): c for c in self.columns}
 
 
+COMPONENTS = ("1", "2.1", "2.2", "2", "3", "4", "evaluation", "contingencies")
+"""Codes of components: those of a log frame, subcomponents, and the two budget lines outside every component."""
+
 MINIMUM = ("enterprises", "survey")
 """Tables without which nothing runs; any other is a gap that the report states."""
 

@@ -86,6 +86,7 @@ class Indicator(Spec):
     due: Due | None = None
     target: float | None = Field(None, ge=0)
     strict: bool = False  # "more than", not "at least"
+    path: dict[int, float] = {}  # year -> value planned on the way to the target; none: a straight line
     direction: Literal["increase", "decrease"] = "increase"
     unit: str = ""
     # what would show that the programme did it
@@ -124,6 +125,17 @@ class Indicator(Spec):
         return self
 
 
+class Link(Spec):
+    """One step of the causal chain: how one indicator is meant to bring about another."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    source: str = Field(alias="from")
+    target: str = Field(alias="to")
+    text: Text
+    activity_types: tuple[str, ...] = ()  # services that carry it
+
+
 class LogFrame(Spec):
     """A programme's log frame: summary texts, indicators, and the sources and assumptions they cite by code."""
 
@@ -136,6 +148,7 @@ class LogFrame(Spec):
     sources: dict[str, Text] = {}
     assumptions: dict[str, Text] = {}
     indicators: tuple[Indicator, ...] = Field(min_length=1)
+    links: tuple[Link, ...] = ()
 
     @model_validator(mode="after")
     def _references_hold(self):
@@ -150,6 +163,9 @@ class LogFrame(Spec):
             _known(row.id, "component", (row.component,) if row.component else (), self.components)
             if row.id in row.of:
                 raise ValueError(f"{row.id}: 'of' names the indicator itself")
+        for link in self.links:
+            _known("links", "from", (link.source,), ids)
+            _known("links", "to", (link.target,), ids)
         return self
 
     def indicator(self, key: str) -> Indicator:

@@ -12,7 +12,9 @@ from typing import Literal
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from ..errors import DesignError
+from .files import nearest
 from .match_spec import MatchSpec, Spec
+from .programme_specs import Assumptions, Coverage, Credibility, Eligibility, Funds, Opinions, Reporting, Return
 
 
 class Programme(Spec):
@@ -255,6 +257,15 @@ class Study(Spec):
     logframe: str  # the name of a shipped log frame, or a file of the study
     verdicts: Verdicts = Verdicts()
     cofinance: Cofinance | None = None
+    coverage: Coverage = Coverage()
+    eligibility: Eligibility = Eligibility()
+    credibility: Credibility = Credibility()
+    funds: Funds = Funds()
+    reporting: Reporting = Reporting()
+    opinions: Opinions = Opinions()
+    returns: Return | None = None
+    assumptions: Assumptions = Assumptions()
+    plan_lock: str | None = None  # file of the study that holds the plan as locked before outcomes were seen
     queries: dict[
         str, Literal["keep", "set_missing", "drop_firm"]
     ] = {}  # rule of the check -> what happens to its cells; default keep
@@ -266,6 +277,8 @@ class Study(Spec):
         ids = [o.id for o in self.outcomes]
         if len(set(ids)) < len(ids):
             raise ValueError(f"outcomes: each id once; found {sorted(i for i in set(ids) if ids.count(i) > 1)} twice")
+        if self.returns is not None and self.returns.outcome not in ids:
+            raise ValueError(f"returns.outcome: '{self.returns.outcome}' is no outcome; {nearest(self.returns.outcome, ids)}")
         return self
 
     def _repr_html_(self) -> str:
