@@ -25,12 +25,13 @@ from .data.treatment import build_panel, rules
 from .did.aggregate import aggregate
 from .did.designs import default_designs, design_table
 from .did.detectable import detectable_table
-from .did.estimate import as_share, at_reference, balance_of, by_period, estimate
+from .did.estimate import balance_of, by_period, estimate
+from .did.headline import attempted, effects_table, other_groups, primary_outcomes
 from .did.margins import transition_table
 from .did.parts import margin_rows, price_rows, ratio_rows, share_rows
 from .did.results import banded, overall_rows, path_of, pretrend_rows, stacked
 from .did.trends import trends_table
-from .errors import DesignError, EstimationError, Note, collected, warn
+from .errors import Note, collected
 from .matching.balance import balance_table, match_summary, overlap_table
 from .matching.match_map import distance_table, match_map
 from .matching.orthogonality import orthogonality_table
@@ -176,7 +177,7 @@ def control_group(data: Stage, start: Stage, study: Study):
 def detectable(data: Stage, start: Stage, group: Stage, study: Study, executor: Executor | None = None):
     """What the sample can detect, from the years before the programme: said before any effect is looked at."""
     panel, sample = group["panel"], group["sample"]
-    primary = [study.outcome(k) for k in _primary_outcomes(data["logframe"], study)]
+    primary = [study.outcome(k) for k in primary_outcomes(data["logframe"], study)]
     tables = {
         "power": detectable_table(panel, sample, study),
         "simulated_power": simulated_power(panel, sample, study, primary, executor),
@@ -189,13 +190,16 @@ def detectable(data: Stage, start: Stage, group: Stage, study: Study, executor: 
 def effects(data: Stage, start: Stage, group: Stage, power: Stage, study: Study):
     """The effects: headline, other design, other treatment definitions; by event time, cohort and year; pre-trends."""
     panel, sample = group["panel"], group["sample"]
-    cells = {o.id: _attempt(lambda o=o: estimate(panel, sample, study, o)) for o in study.outcomes}
-    primary = _primary_outcomes(data["logframe"], study)
+    cells = {o.id: attempted(lambda o=o: estimate(panel, sample, study, o)) for o in study.outcomes}
+    primary = primary_outcomes(data["logframe"], study)
     several = multiplicity_table(panel, sample, study, {k: cells[k] for k in primary})
-    tables = {"effects": _effect_rows(data, panel, sample, cells, power, study), "multiplicity": several}
-    tables["effects"]["p_holm"] = _adjusted(tables["effects"], several)
+    others = other_groups(data["tables"], data["measures"], study)
+    rows = effects_table(cells, (panel, sample), others, study)
+    for name, table, column in (("mde", power["power"], "mde_share"), ("p_holm", several, "p_holm")):
+        rows[name] = rows["outcome"].map(table.set_index("outcome")[column]).where(rows["headline"])
+    tables = {"effects": rows, "multiplicity": several}
     kept = {k: e for k, e in cells.items() if e is not None and "weight_treated" in e.table}
-    paths = {k: p for k, e in cells.items() if (p := _attempt(lambda k=k, e=e: path_of(panel, sample, study, k, e))) is not None}
+    paths = {k: p for k, e in cells.items() if (p := attempted(lambda k=k, e=e: path_of(panel, sample, study, k, e))) is not None}
     tables |= {
         "att_gt": stacked({k: e.table for k, e in kept.items()}),
         "att_by_cohort": stacked({k: banded(aggregate(e, "cohort"), study) for k, e in kept.items()}),
@@ -232,68 +236,6 @@ def _not_used(panel, sample, analysed: pd.Index) -> pd.DataFrame:
     return pd.concat([panel.ledger, single, silent], ignore_index=True)
 
 
-def _attempt(run: Callable):
-    """The result, or none with a note when this outcome cannot be estimated: one outcome must not stop the others."""
-    try:
-        return run()
-    except (DesignError, EstimationError) as error:
-        warn(Note("not_estimated", "{reason}", {"reason": str(error)}))
-        return None
-
-
-def _effect_rows(data: Stage, panel, sample, cells: dict, power: Stage, study: Study) -> pd.DataFrame:
-    """One row a definition, design and outcome: the effect in the reference year."""
-    other = "matched" if study.headline == "common_support" else "common_support"
-    main = study.treatment.definition
-    found = [(main, study.headline, o, cells[o.id]) for o in study.outcomes]
-    found += [(main, other, o, _attempt(lambda o=o: estimate(panel, sample, study, o, design=other))) for o in study.outcomes]
-    for definition in (d for d in study.treatment.beside if d != main):
-        theirs = _attempt(lambda d=definition: _group_of(data, study, d))
-        if theirs is not None:
-            found += [
-                (definition, study.headline, o, _attempt(lambda o=o, t=theirs: estimate(*t, study, o))) for o in study.outcomes
-            ]
-    rows = pd.DataFrame([_effect_row(*f, study) for f in found])
-    detect = power["power"].set_index("outcome")["mde_share"]
-    rows["mde"] = rows["outcome"].map(detect).where(rows["headline"])
-    return rows
-
-
-def _group_of(data: Stage, study: Study, definition: str):
-    """The panel and the matches of another treatment definition, made like the headline's."""
-    panel = comparable(build_panel(data["tables"], data["measures"], study, definition), rules(study, definition))
-    return panel, match_controls(panel, study)
-
-
-def _primary_outcomes(logframe: LogFrame, study: Study) -> list[str]:
-    """The outcomes behind the primary indicators; the study's first outcome where none is named."""
-    known = {o.id for o in study.outcomes}
-    named = [i.effect for i in logframe.indicators if i.id in study.verdicts.primary and i.effect in known]
-    return list(dict.fromkeys(named)) or [study.outcomes[0].id]
-
-
-def _effect_row(definition: str, design: str, outcome, cells, study: Study) -> dict:
-    row = {
-        "definition": definition,
-        "design": design,
-        "outcome": outcome.id,
-        "scale": outcome.scale,
-        "direction": outcome.direction,
-    }
-    row["headline"] = definition == study.treatment.definition and design == study.headline
-    row["early"] = study.stage == EARLY
-    names = ("estimate", "std_error", "df", "p_value", "conf_low", "conf_high", "n_treated", "n_control", "n_clusters")
-    found = at_reference(cells, study.treatment.reference_year) if cells is not None else pd.Series(dtype=float)
-    row |= {n: found.get(n, np.nan) for n in names}
-    bounds = {"effect": "estimate", "effect_low": "conf_low", "effect_high": "conf_high"}
-    return row | {k: as_share(row[v], outcome.scale) for k, v in bounds.items()}
-
-
-def _adjusted(rows: pd.DataFrame, several: pd.DataFrame) -> pd.Series:
-    """Holm's p-value of the headline rows among the primary outcomes."""
-    return rows["outcome"].map(several.set_index("outcome")["p_holm"]).where(rows["headline"])
-
-
 def _flow(data: Stage, start: Stage, panel, sample, analysed: pd.Index, study: Study) -> pd.DataFrame:
     """Firms by arm, from the register to the estimate: each stage holds firms of the one before, matching aside."""
     register = data["tables"]["enterprises"].set_index("firm_id").sort_index()
@@ -316,7 +258,7 @@ def robustness(data: Stage, start: Stage, group: Stage, found: Stage, study: Stu
     """How far the answer depends on choices, and whether what it rests on holds; the sensitivity chapter from the final on."""
     panel, sample = group["panel"], group["sample"]
     judged = [i.effect for i in data["logframe"].indicators if i.effect in found["cells"]]
-    primary = _primary_outcomes(data["logframe"], study)
+    primary = primary_outcomes(data["logframe"], study)
     cells = {key: found["cells"][key] for key in dict.fromkeys([*primary, *judged])}
     fragile = {o.id: study_fragility(panel, sample, study, o) for o in study.outcomes if o.id in primary}
     tables = {
