@@ -82,7 +82,7 @@ def test_exports_in_two_currencies(small):
 
 
 def test_round_figures_three_years_running(small):
-    for row, value in ((0, 1000), (1, 2000), (2, 1400), (4, 3000), (8, 50), (9, 60), (10, 70)):
+    for row, value in ((0, 1000), (1, 2000), (2, 1400), (4, 3000), (8, 50), (9, 60), (10, 70), (11, 80)):
         small.cell("survey", row, "sales_kmxn", value)
     assert rules(small) == []
     small.cell("survey", 3, "sales_kmxn", 900)
@@ -154,6 +154,93 @@ def test_services_and_the_rules_of_cofinance(small):
         ("subsidy_rate", "services", 4, "programme_paid_usd", "F02"),
         ("service_before_registration", "services", 5, "start_on", "F03"),
     ]
+
+
+def test_a_jump_is_asked_about_once(small):
+    small.cell("survey", 2, "sales_kmxn", 4000)  # F01 in 2004: 1,223 before, back to 1,500 after
+    small.cell("survey", 15, "sales_kmxn", 600)  # F04 in 2005: a third of the year before, and nothing after
+    assert rules(small) == [("jump", "survey", 4, "sales_kmxn", "F01"), ("jump", "survey", 17, "sales_kmxn", "F04")]
+    small.planned(credibility={"jump": 8.0})
+    assert rules(small) == []
+
+
+def test_what_explains_a_jump_is_no_jump(small):
+    small.cell("survey", 3, "sales_kmxn", 400)
+    small.tables["survey"]["months_covered"] = 12
+    small.cell("survey", 3, "months_covered", 3)
+    assert rules(small) == [("partial_year", "survey", 5, "months_covered", "F01")]
+    small.cell("survey", 3, "months_covered", 12)
+    assert [r[0] for r in rules(small)] == ["jump"]
+    small.tables["enterprises"]["closed_on"] = ["2005-05-01"] + [None] * 11
+    assert rules(small) == []
+    small.tables["survey"] = small.tables["survey"].drop(index=2).reset_index(drop=True)  # no year before
+    small.tables["enterprises"] = small.tables["enterprises"].drop(columns="closed_on")
+    assert [r[0] for r in rules(small)] == ["year_gap"]
+
+
+def test_workers_jump_by_more_than_a_few(small):
+    small.cell("survey", 1, "workers_paid", 3)  # F01: 12 before, nine less
+    for row, workers in ((20, 1), (21, 4), (22, 4), (23, 4)):
+        small.cell("survey", row, "workers_paid", workers)  # F06: three more
+    assert rules(small) == [
+        ("workers_mismatch", "enterprises", 2, "workers_baseline", "F01"),
+        ("jump", "survey", 3, "workers_paid", "F01"),
+        ("workers_mismatch", "enterprises", 7, "workers_baseline", "F06"),
+    ]
+
+
+def test_one_year_in_dollars(small):
+    small.tables["series"] = pd.DataFrame(
+        {"series": "fx_mxn_usd", "year": [2002, 2003, 2004, 2005], "value": [9.66, 10.79, 11.29, 10.89]}
+    )
+    small.planned(money={"fx": "fx_mxn_usd"})
+    small.cell("survey", 3, "sales_kmxn", 1528 / 10.89).cell("survey", 7, "sales_kmxn", 3200 * 10.89)
+    assert rules(small) == [("unit_dollar", "survey", 5, "sales_kmxn", "F01"), ("unit_dollar", "survey", 9, "sales_kmxn", "F02")]
+    small.cell("survey", 3, "sales_kmxn", 1528 / 5)
+    small.cell("survey", 7, "sales_kmxn", 3200)
+    assert [r[0] for r in rules(small)] == ["jump"]
+
+
+def test_figures_no_firm_can_have(small):
+    small.tables["survey"] = small.tables["survey"].assign(
+        intermediate_inputs_kmxn=600.0, inventory_change_kmxn=0.0, workers_unpaid=0.0, export_direct_kmxn=10.0
+    )
+    small.cell("survey", 1, "intermediate_inputs_kmxn", 2000).cell("survey", 5, "workers_paid", 0)
+    small.cell("survey", 9, "workers_paid", 0).cell("survey", 9, "workers_unpaid", 2).cell("survey", 13, "export_direct_kmxn", 9000)
+    assert rules(small) == [
+        ("va_negative", "survey", 3, "intermediate_inputs_kmxn", "F01"),
+        ("workers_zero", "survey", 7, "workers_paid", "F02"),
+        ("exports_above_sales", "survey", 15, "sales_kmxn", "F04"),
+    ]
+
+
+def test_one_id_for_two_firms(small):
+    firms = small.tables["enterprises"].assign(closed_on=[None] * 12, founded_year=1990.0, cluster_id=[None] * 12)
+    firms["closed_on"] = ["2004-05-01"] + [None] * 11  # answers for 2005 as well
+    firms.loc[1, "founded_year"] = 2003  # sales of 2002
+    firms["cluster_id"] = ["C1", "C1", "C2", "C9"] + [None] * 8
+    small.tables |= {
+        "enterprises": firms,
+        "clusters": pd.DataFrame({"cluster_id": ["C1", "C2"], "branch": ["footwear", "leather"]}),
+    }
+    assert rules(small) == [
+        ("reused_id", "survey", 5, "ref_year", "F01"),
+        ("founded_late", "enterprises", 3, "founded_year", "F02"),
+        ("reused_id", "enterprises", 4, "branch", "F03"),
+    ]
+
+
+def test_twins_of_a_single_year(small):
+    firms = small.tables["enterprises"].assign(municipality="León", founded_year=1990)
+    again = firms.iloc[[4]].assign(firm_id="F13")
+    row = small.tables["survey"].query("firm_id == 'F05' and ref_year == 2003")
+    small.tables["enterprises"] = pd.concat([firms, again], ignore_index=True)
+    small.tables["survey"] = pd.concat(
+        [small.tables["survey"], row.assign(firm_id="F13", sales_kmxn=row["sales_kmxn"] * 1.003)], ignore_index=True
+    )
+    assert rules(small) == [("duplicate_suspected", "enterprises", 14, "firm_id", "F13")]
+    small.cell("enterprises", 12, "workers_baseline", 12)
+    assert rules(small) == []
 
 
 def test_faults_come_in_order_blocking_first_and_by_firm(small):

@@ -15,7 +15,8 @@ from pipeval.errors import UsageError
 from pipeval.study.calendar import add_months, due_dates, indicator_due
 from pipeval.study.lint import CHECKS, DETAILS, lint
 from pipeval.study.logframe import LogFrame, read_logframe, shipped_logframes
-from pipeval.study.specs import Calendar
+from pipeval.study.specs import Calendar, Study
+from pipeval.verdicts.inputs import column_of
 from pipeval.verdicts.remarks import REMARKS
 
 CALENDAR = Calendar(project_start=date(2003, 7, 1), first_disbursement=date(2003, 7, 1))
@@ -49,13 +50,38 @@ def test_every_indicator_of_the_programme_is_encoded():
     ids = [i.id for i in read_logframe("guanajuato").indicators if not i.derived]
     expected = "G1 G2 G3 G4 P1 P2 P3 P4 P5 C1.1 C1.2 C1.3 C2.1 C2.2 C2.3 C2.4 C2.5 C2.6 C3.1 C3.2 C3.3 C4.1 C4.2"
     assert " ".join(ids) == expected
-    assert [i.id for i in read_logframe("guanajuato").indicators if i.derived] == ["C1.1p", "C2.1s", "C2.6r"]
+    implied = [i.id for i in read_logframe("guanajuato").indicators if i.derived]
+    assert " ".join(implied) == "C1.1p C2.1s C2.6r C2.5t C2.5m C2.6e C2.7j C2.7x E1 E2"
 
 
 def test_every_indicator_of_the_generic_log_frame_is_encoded():
-    ids = [i.id for i in read_logframe("dini").indicators]
-    expected = "P1 P2 P3 C1.1 C1.2 C1.3 C1.4 C1.5 C2.1 C2.2 C2.3 C2.4 C2.5 C2.6a C2.6b C2.7 C3.1 C3.2 C3.3 C3.4 C4.1 C4.2 C4.3"
+    ids = [i.id for i in read_logframe("dini").indicators if not i.derived]
+    expected = "P1 P2 P3 C1.1 C1.2 C1.3 C1.4 C1.5 C2.1 C2.2 C2.3 C2.4 C2.5 C2.6 C2.7 C3.1 C3.2 C3.3 C3.4 C4.1 C4.2 C4.3"
     assert " ".join(ids) == expected
+    assert [i.id for i in read_logframe("dini").indicators if i.derived] == ["C2.6a", "C2.6b", "C2.8", "C2.9"]
+
+
+def test_the_shifted_row_of_the_generic_log_frame_is_read_as_printed():
+    """2.4 information systems, 2.5 training in environment and safety, 2.6 productivity and costs, 2.7 seal of quality."""
+    frame = read_logframe("dini")
+    both = frame.indicator("C2.6")
+    assert (both.kind, both.of) == ("joint", ("C2.6a", "C2.6b"))
+    parts = [frame.indicator(key) for key in both.of]
+    assert [(p.measure, p.target, p.direction) for p in parts] == [
+        ("value_added", 0.10, "increase"),
+        ("unit_cost_index", 0.05, "decrease"),
+    ]
+    assert frame.indicator("C2.4").target == 2 and frame.indicator("C2.5").where["subject"] == ("environment", "osh")
+    assert frame.indicator("C2.7").where == {"quality_seal": (True,)} and frame.indicator("C3.3").consecutive == 2
+    persons = {key: frame.indicator(key) for key in ("C1.2", "C1.3")}
+    assert {i.distinct for i in persons.values()} == {"person_key"}
+    assert persons["C1.2"].where == {"kind": ("official",)} and "entrepreneur" in persons["C1.3"].where["kind"]
+
+
+def test_productivity_is_tagged_as_the_principal_indicator():
+    for name, key in (("guanajuato", "G2"), ("dini", "P2")):
+        tagged = [i.id for i in read_logframe(name).indicators if "principal_indicator" in i.remarks]
+        assert tagged == [key]
 
 
 @pytest.mark.parametrize(
@@ -91,8 +117,11 @@ def test_shipped_log_frames_use_known_tables_columns_and_remarks(name):
         assert set(row.population) <= set(firms), row.id
         if row.table:
             columns = set(TABLES[row.table].named("MXN"))
-            used = {*row.where, *row.filled, row.dated, row.distinct, row.by, *(c for w in row.where_all for c in w)} - {None}
+            used = {*row.where, *row.filled, row.dated, row.distinct, *(c for w in row.where_all for c in w)} - {None}
             assert used <= columns, row.id
+            assert {row.by} - {None} <= columns | set(firms), row.id  # a count of firms may be told apart by what they are
+            empty = pd.DataFrame(columns=sorted(columns))
+            assert {column_of(empty, c) for c in (row.measure, row.per) if c} <= columns, row.id
             for where in (row.where, *row.where_all):
                 for column, codes in where.items():
                     known = TABLES[row.table].named("MXN")[column].codes
@@ -133,6 +162,8 @@ def test_a_log_frame_of_the_users_own(tmp_path):
         ({"indicators": with_indicator(measure=None)}, "kind growth needs a measure"),
         ({"indicators": with_indicator(kind="transition")}, "kind transition needs from and to"),
         ({"indicators": with_indicator(kind="difference", of=["G2"])}, "of names 'G2'"),
+        ({"indicators": with_indicator(kind="joint")}, "kind joint needs of: [indicators]"),
+        ({"indicators": with_indicator(kind="count", table="services", each_year=True)}, "name the date with 'dated'"),
         ({"indicators": with_indicator(text={"es": "Ventas"})}, "text is needed in es and en"),
         ({"indicators": with_indicator(from_=["none"])}, "unknown key"),
         ({"indicators": with_indicator() + with_indicator(measure="jobs")}, "found G1 twice"),
@@ -165,15 +196,56 @@ def test_a_log_frame_is_frozen():
 # ---- lint
 
 
+def study(stage="final", as_of="2007-03-31", **changes) -> Study:
+    base = {
+        "study": "lint",
+        "stage": stage,
+        "as_of": as_of,
+        "programme": {"id": "P", "name": {"en": "P"}},
+        "data": {"folder": "data"},
+        "calendar": CALENDAR.model_dump(),
+        "baseline": {"year": 2003},
+        "treatment": {"reference_year": 2006},
+        "money": {"headline": "real", "deflator": "inpc", "base_year": 2003},
+        "outcomes": [{"id": "ln_sales", "measure": "sales", "label": {"en": "Sales"}}],
+        "match": {"covariates": ["x"]},
+        "logframe": "guanajuato",
+    }
+    return Study(**(base | changes))
+
+
+def found(rows: pd.DataFrame) -> dict:
+    """What is not in order: (indicator, check) -> detail."""
+    wrong = rows[rows["result"] != "ok"]
+    return dict(zip(zip(wrong["indicator"], wrong["check"], strict=True), wrong["detail"], strict=True))
+
+
 def test_lint_finds_the_infeasible_target_and_the_assumed_direction():
     rows = lint(read_logframe("guanajuato"), eligible_counts={"P3": 142, "P4": 115, "C2.2": 165})
-    found = rows[rows["result"] != "ok"].set_index(["indicator", "check"])["detail"]
-    assert found["P4", "feasibility"] == "eligible=115"
-    assert found["G3", "direction"] == "direction_assumed"
+    wrong = found(rows)
+    assert wrong["P4", "feasibility"] == "eligible=115"
+    assert wrong["G3", "direction"] == "direction_assumed"
     assert set(rows.loc[rows["result"] == "fail", "indicator"]) == {"P4"}
-    assert ("P3", "feasibility") not in found.index
+    assert ("C2.2", "feasibility") not in wrong
     assert set(rows["check"]) <= set(CHECKS)
     assert {d.partition("=")[0] for d in rows["detail"]} <= set(DETAILS)
+    assert not rows.duplicated(["indicator", "check"]).any()
+
+
+def test_what_is_found_carries_what_to_ask():
+    rows = lint(read_logframe("guanajuato"), study(), {"P4": 115})
+    in_order = rows["result"] == "ok"
+    assert (rows.loc[in_order, "question"] == "").all()
+    assert (rows.loc[~in_order, "question"] == "ask_" + rows.loc[~in_order, "detail"]).all()
+
+
+@pytest.mark.parametrize(("eligible", "result"), [(229, "warn"), (230, "ok"), (29, "fail")])
+def test_two_targets_may_ask_for_more_firms_than_there_are(eligible, result):
+    """P3 asks for 30 and P4 for 200 firms of one population, and no firm counts in both: 230 together."""
+    rows = lint(read_logframe("guanajuato"), eligible_counts={"P3": eligible, "P4": 200})
+    row = rows[(rows["indicator"] == "P3") & (rows["check"] == "feasibility")]
+    assert row["result"].tolist() == [result]
+    assert row["detail"].tolist() == [{"warn": "together=P4", "ok": "", "fail": "eligible=29"}[result]]
 
 
 def test_the_target_is_feasible_in_a_wider_population():
@@ -181,19 +253,54 @@ def test_the_target_is_feasible_in_a_wider_population():
     assert rows["result"].tolist() == ["ok"]
 
 
+@pytest.mark.parametrize(
+    ("stage", "as_of", "late"),
+    [
+        ("final", "2007-03-31", {"G1", "G2", "G3", "G4"}),
+        ("midterm", "2005-01-31", {"G1", "G2", "G3", "G4"}),  # what counts is the final evaluation, of 2006-10-01
+        ("expost", "2009-03-31", set()),
+        ("final", "2006-06-30", None),
+    ],
+)
+def test_targets_that_fall_due_after_they_are_judged(stage, as_of, late):
+    wrong = found(lint(read_logframe("guanajuato"), study(stage, as_of)))
+    named = {key for key, check in wrong if check == "timely"}
+    assert named == late if late is not None else {"P1", "C2.2"} < named  # the day before they fall due
+    if late:
+        assert wrong["G1", "timely"] == "due_after_evaluation=2008-07-01"
+
+
+def test_lint_asks_for_what_the_wording_leaves_open():
+    wrong = found(lint(read_logframe("guanajuato"), study()))
+    assert ("G1", "prices") not in wrong and wrong["G2", "prices"] == "real_or_nominal"  # only G1 says "in real value"
+    assert ("P1", "currency") not in wrong and wrong["G3", "currency"] == "currency_missing"
+    assert wrong["P1", "measurable"] == "volume_or_value" and wrong["C1.2", "target"] == "range_as_target"
+    assert {key for key, check in wrong if check == "aggregation"} == {"G1", "G2", "G3", "P1", "P2", "C2.7x"}
+    assert wrong["G1", "specific"] == "population_assumed"
+    generic = found(lint(read_logframe("dini")))
+    assert generic["C2.6", "specific"] == generic["C2.6a", "specific"] == "firms_not_named"
+
+
+def test_firms_that_are_named_are_not_asked_for():
+    frame = read_logframe("dini")
+    named = [i.model_copy(update={"firms": ("F1",)}) if i.id.startswith("C2.6") else i for i in frame.indicators]
+    wrong = found(lint(frame.model_copy(update={"indicators": tuple(named)})))
+    assert not [key for key, check in wrong if key.startswith("C2.6") and check == "specific"]
+
+
 def test_lint_of_the_generic_log_frame_fails_only_the_row_without_a_number():
     rows = lint(read_logframe("dini"), tables=set(TABLES) - {"joint_actions"})
     assert rows[rows["result"] == "fail"][["indicator", "check"]].values.tolist() == [["C3.1", "target"]]
     lacking = rows[rows["detail"] == "table_missing=joint_actions"]
-    assert lacking["indicator"].tolist() == ["C2.1"]
+    assert lacking["indicator"].tolist() == ["C2.1", "C2.9"]
 
 
 def test_lint_of_an_unfinished_row():
     bare = LogFrame(**MINIMAL)
-    found = lint(bare).set_index("check")
-    assert found.loc["due", "result"] == "fail"
-    warned = found.index[found["result"] == "warn"]
-    assert set(warned) == {"specific", "measurable", "base_year", "source"}
+    rows = lint(bare).set_index("check")
+    assert rows.loc["due", "result"] == "fail"
+    warned = rows.index[rows["result"] == "warn"]
+    assert set(warned) == {"specific", "measurable", "aggregation", "prices", "currency", "base_year", "source"}
 
 
 # ---- calendar

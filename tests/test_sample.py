@@ -391,6 +391,138 @@ def test_tables_follow_the_contract(spoilt):
         assert not spoilt[name].duplicated([k for k in TABLES[name].key if k in spoilt[name]]).any(), name
 
 
+# ── voices and paper ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+VOICES = ("rubrics", "interviews", "assessments", "compliance", "joint_actions", "conditions", "staff", "reports", "benchmarks")
+
+
+def test_voices_leave_every_other_table_alone(clean, monkeypatch):
+    import pipeval.data.sample as module
+
+    monkeypatch.setattr(module, "voices_tables", lambda tables, knobs: {})
+    without = sample_programme(Knobs(planted_errors=False))
+    assert set(clean) - set(without) == set(VOICES)
+    for name, table in without.items():
+        pd.testing.assert_frame_equal(table, clean[name])
+
+
+def test_joint_actions_agree_with_the_clusters(clean):
+    actions, clusters = clean["joint_actions"], clean["clusters"].set_index("cluster_id")
+    firms = clean["enterprises"].set_index("firm_id")
+    events = actions.drop_duplicates(["cluster_id", "on", "type"])
+    done = clusters["joint_actions_done"]
+    pd.testing.assert_series_equal(events.groupby("cluster_id").size(), done[done > 0].astype(int), check_names=False)
+    assert actions.groupby(["cluster_id", "on", "type"]).size().between(2, 4).all()
+    assert (firms.loc[actions["firm_id"], "cluster_id"].to_numpy() == actions["cluster_id"].to_numpy()).all()
+    assert not (firms.loc[actions["firm_id"], "closed_on"].to_numpy() <= actions["on"].to_numpy()).any()
+    sold = actions[actions["type"] == "joint_sale"].groupby("cluster_id")["on"].agg(["min", "max"])
+    first = clusters["joint_sale_on"].dropna()
+    assert (sold["min"] == first).all() and (sold["max"] == first).all() and len(sold) == len(first)
+    assert (actions["on"] >= actions["cluster_id"].map(clusters["formed_on"])).all()
+    money = actions["type"].isin(["joint_sale", "joint_purchase"])
+    assert (actions["value_kmxn"].notna() == money).all()
+    assert (actions["saving_kmxn"].notna() == (actions["type"] == "joint_purchase")).all()
+    assert (actions["saving_kmxn"] < 0.2 * actions["value_kmxn"])[actions["saving_kmxn"].notna()].all()
+
+
+def test_raters_agree_but_on_one_criterion(clean):
+    rubrics = clean["rubrics"]
+    by = rubrics.groupby(["rubric", "subject", "criterion", "rated_on"])["score"]
+    assert (by.size() == 3).all() and (rubrics.groupby(["rubric", "subject", "rated_on"])["rater"].nunique() == 3).all()
+    spread = (by.max() - by.min()).groupby("criterion").mean()
+    assert spread.idxmax() == "cost_recovery" and spread["cost_recovery"] >= 2 and spread.drop("cost_recovery").max() < 1.2
+    assert rubrics["score"].isin([1, 2, 3, 4]).all()
+    capacity = rubrics[rubrics["rubric"] == "capacity"].groupby(["subject", "rated_on"])["score"].mean().unstack()
+    assert len(capacity) == 3 and (capacity.iloc[:, 1] > capacity.iloc[:, 0]).all()
+    dates = rubrics.groupby("rubric")["rated_on"].agg(["min", "max"])
+    assert dates.at["readiness", "max"] < pd.Timestamp("2004-01-01") and dates.at["sustainability", "min"] > pd.Timestamp(
+        "2006-07-01"
+    )
+    assert dates.at["capacity", "min"] < pd.Timestamp("2005-03-31") < dates.at["capacity", "max"]
+
+
+def test_interviews_tell_the_story(clean):
+    from pipeval.study.logframe import read_logframe
+
+    talks = clean["interviews"]
+    assert 35 <= len(talks) <= 45 and set(talks["kind"]) == set(TABLES["interviews"].named("MXN")["kind"].codes)
+    assert set(talks["indicator_id"]) <= {i.id for i in read_logframe("guanajuato").indicators}
+    stance = pd.crosstab(talks["indicator_id"], talks["stance"])
+    for indicator in ("C2.1", "C2.2", "C2.5", "P3"):
+        assert stance.at[indicator, "supports"] > stance.loc[indicator, ["mixed", "contradicts"]].sum()
+    assert stance.loc["P4"].idxmax() == "mixed" and stance.loc["G2"].idxmax() == "contradicts"
+    firms = clean["enterprises"].set_index("firm_id")
+    asked = talks[talks["kind"] == "firm"]
+    assert asked["firm_id"].notna().all() and talks.loc[talks["kind"] != "firm", "firm_id"].isna().all()
+    assert (talks.groupby("interview_id")[["on", "kind"]].nunique() == 1).all().all()
+    assert (asked.groupby("interview_id")["firm_id"].nunique() == 1).all() and asked["firm_id"].nunique() == asked[
+        "interview_id"
+    ].nunique()
+    assert not (firms.loc[asked["firm_id"], "closed_on"].to_numpy() <= asked["on"].to_numpy()).any()
+    assert (firms.loc[asked["firm_id"], "entry_year"].to_numpy() <= asked["on"].dt.year.to_numpy()).all()
+    early = talks["on"] <= pd.Timestamp("2005-03-31")
+    assert early.sum() == 13 and talks[["statement_es", "statement_en"]].notna().all().all()
+
+
+def test_assessments_gain_and_firms_flatter_themselves_at_first(clean):
+    scores = clean["assessments"].copy()
+    scores["when"] = np.where(scores["on"] < pd.Timestamp("2005-01-01"), "base", "final")
+    assert scores["firm_id"].nunique() == 40 and scores["score"].between(1, 5).all()
+    mean = scores.groupby(["factor", "assessor", "when"])["score"].mean().unstack()
+    expert = mean.xs("expert", level="assessor")
+    assert (expert["final"] > expert["base"]).all() and (expert["final"] - expert["base"]).idxmax() == "cooperation"
+    gap = mean.xs("firm", level="assessor") - expert
+    assert gap["base"].mean() == pytest.approx(0.45, abs=0.15) and abs(gap["final"].mean()) < 0.25
+    assert (scores["goal"].notna() == (scores["assessor"] == "firm")).all()
+    assert (scores.groupby(["firm_id", "factor"])["goal"].nunique() == 1).all()
+    firms = clean["enterprises"].set_index("firm_id")
+    base = scores[scores["when"] == "base"]
+    assert (base["on"].to_numpy() > firms.loc[base["firm_id"], "registered_on"].to_numpy()).all()
+    closed = firms["closed_on"].reindex(scores["firm_id"]).to_numpy()
+    assert not (closed <= scores["on"].to_numpy()).any()
+
+
+def test_inspections_follow_the_survey(clean):
+    seen, survey = clean["compliance"], clean["survey"].set_index(["firm_id", "ref_year"])
+    for norm, own in seen.groupby("norm"):
+        year = np.where(own["on"].dt.year == 2004, 2003, 2006)
+        said = survey[f"{norm}_compliant"].reindex(pd.MultiIndex.from_arrays([own["firm_id"], year])).to_numpy()
+        assert (said == own["compliant"].to_numpy()).mean() == pytest.approx(0.95, abs=0.05)
+    assert (seen["plan_provided"].notna() == (seen["compliant"] == 0)).all()
+    assert seen["firm_id"].nunique() == 80 and seen["on"].max() < pd.Timestamp("2007-03-31")
+
+
+def test_paper_of_the_programme(clean):
+    planned = clean["activities"].groupby("component")["planned_cost_usd"].sum()
+    budget = clean["budget"].groupby("component")["budget_usd"].sum()
+    assert planned.to_dict() == budget[planned.index].to_dict() and set(budget.index) - set(planned.index) == {
+        "evaluation",
+        "contingencies",
+    }
+    conditions = clean["conditions"].set_index("condition_id")
+    late = conditions["met_on"] > conditions["due_on"]
+    assert late.sum() == 1 and conditions.loc[late, "sector"].tolist() == ["ceramics"] and conditions["met_on"].notna().all()
+    reports = clean["reports"]
+    half = reports[reports["kind"] == "semiannual"]
+    assert (half["delivered_on"] > half["period_end"] + pd.Timedelta(days=31)).sum() == 1
+    assert reports["delivered_on"].isna().sum() == 1 and (reports["delivered_on"] > reports["period_end"]).sum() == len(reports) - 1
+    holders = clean["staff"].groupby("post")["staff_key"].size()
+    assert holders[holders > 1].to_dict() == {"ceramics_coordinator": 2}
+    old, new = clean["staff"].query("post == 'ceramics_coordinator'").itertuples()
+    assert old.left_on < new.started_on and pd.isna(new.left_on)
+    studies = clean["benchmarks"]
+    assert studies["study"].str.contains("made up").all() and (studies["source"] == "made for this sample").all()
+    assert set(studies["outcome"]) == {"sales", "productivity", "exports", "employment", "survival"}
+    assert studies["ci_lo"].isna().sum() == 2 and (studies["ci_lo"] < studies["effect_pct"]).sum() == 6
+
+
+@pytest.mark.parametrize("seed", [2, 3])
+def test_voices_of_a_small_programme(seed):
+    small = sample_programme(Knobs(seed=seed, n=60, planted_errors=False))
+    for name in VOICES:
+        assert len(small[name]) and not small[name].duplicated(list(TABLES[name].key)).any(), name
+
+
 # ── planted errors ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -13,11 +13,13 @@ from pipeval.did.estimate import as_share
 from pipeval.errors import DesignError
 from pipeval.study.logframe import Indicator, LogFrame
 from pipeval.study.specs import Study
-from pipeval.verdicts.attainment import STATES, attainment
+from pipeval.verdicts.attainment import STATES, Attained, attainment, joined
 from pipeval.verdicts.change import aggregate
 from pipeval.verdicts.evidence import GRADES, count_row, evidence, joint_evidence
-from pipeval.verdicts.inputs import Inputs, selected
+from pipeval.verdicts.inputs import Inputs, column_of, measured, members, selected
 from pipeval.verdicts.judge import COLUMNS, aggregator_strip, attained, verdict_table
+from pipeval.verdicts.ladder import design_lights, rests_on
+from pipeval.verdicts.readings import documents
 from pipeval.verdicts.remarks import REMARKS, remark_text
 
 NAN = float("nan")
@@ -100,7 +102,8 @@ def test_growth_of_a_total_over_the_same_firms():
     assert found.change == pytest.approx(0.225)
     assert found.nominal_change == pytest.approx(490 * 1.2 / 400 - 1)
     assert set(found.remarks) == {"no_answer=1", "closed_left_out=1"}
-    assert found.strip == pytest.approx({"total": 0.225, "mean": 0.2, "median": 0.2, "exits_as_zero": 490 / 500 - 1})
+    expected = {"total": 0.225, "mean": 0.2, "median": 0.2, "exits_as_zero": 490 / 500 - 1, "current_prices": 0.47}
+    assert found.strip == pytest.approx(expected)
 
 
 def test_closed_firms_are_zero_where_the_row_says_so_with_survivors_beside():
@@ -150,7 +153,26 @@ def test_a_ratio_is_the_ratio_of_sums():
 def test_a_ratio_leaves_closed_firms_out():
     jobs = REAL.assign(jobs=np.where(REAL["sales"].notna(), 10.0, NAN))
     found = attainment(row(per="jobs", exits="zero", **BENEFICIARIES), Inputs(jobs, jobs, FIRMS), study())
-    assert found.n == 4 and found.change == pytest.approx(0.225) and "exits_as_zero" not in found.strip
+    assert found.n == 4 and found.change == pytest.approx(0.225)
+    # with the closed firm in the sums of the base: (490 / 40) / (1000 / 110) - 1, its base being 600 of 70 jobs
+    jobs.loc[("d", 2003), ["sales", "jobs"]] = [600.0, 70.0]
+    found = attainment(row(per="jobs", **BENEFICIARIES), Inputs(jobs, jobs, FIRMS), study())
+    assert found.strip["exits_as_zero"] == pytest.approx(490 / 40 / (1000 / 110) - 1)
+    mean = attainment(row(per="jobs", aggregation="mean", **BENEFICIARIES), Inputs(jobs, jobs, FIRMS), study())
+    assert "exits_as_zero" not in mean.strip
+
+
+def test_what_nobody_sells_has_no_price():
+    """A closed firm's sales are zero, its price is not: the strip never counts it as such."""
+    prices = REAL.rename(columns={"sales": "price"})
+    found = attainment(row(measure="price", aggregation="mean", **BENEFICIARIES), Inputs(prices, prices, FIRMS), study())
+    assert {"survivors_only", "exits_as_zero"}.isdisjoint(found.strip) and "closed_left_out=1" in found.remarks
+
+
+def test_the_strip_holds_current_prices_beside_real_ones():
+    found = attainment(row(**BENEFICIARIES), INPUTS, study())
+    assert found.strip["current_prices"] == found.nominal_change == pytest.approx(490 * 1.2 / 400 - 1)
+    assert "current_prices" not in attainment(row(real=False, **BENEFICIARIES), INPUTS, study()).strip
 
 
 def test_headline_money():
@@ -164,6 +186,8 @@ def test_headline_money():
 def test_what_was_not_collected_is_a_stated_gap():
     found = attainment(row(measure="price", **BENEFICIARIES), INPUTS, study())
     assert (found.state, found.remarks) == ("not_measurable", ("no_measure=price",))
+    neither = attainment(row(population={"arm": ["alien"]}, target=None), INPUTS, study())
+    assert neither.remarks == ("target_not_stated", "no_data")
     nobody = attainment(row(population={"arm": ["alien"]}), INPUTS, study())
     assert nobody.state == "not_measurable" and nobody.remarks == ("no_data",) and nobody.n == 0
     assert attainment(row(population={"colour": ["red"]}), INPUTS, study()).n == 0
@@ -615,3 +639,261 @@ def test_net_counts_face_only_the_checks_that_bear_on_them():
         return table.set_index("id").loc[ids, "evidence"].tolist()
 
     assert graded("balance") == graded(None) != graded("attrition")
+
+
+# ---- what may be counted: numbers of the survey, named firms, years, sums of a table
+
+
+SURVEY = pd.DataFrame(
+    {
+        "firm_id": ["a", "b", "c", "d"] * 2,
+        "ref_year": [2003] * 4 + [2006] * 4,
+        "response": ["complete"] * 6 + ["refusal", "closed"],
+        "cost_index": [100.0, 100.0, 100.0, 100.0, 90.0, 80.0, 50.0, NAN],
+        "joint_kmxn": [0.0, 0.0, 0.0, 0.0, 30.0, 18.0, 1.0, NAN],
+    }
+)
+ASKED = Inputs(REAL, REAL, FIRMS, {"survey": SURVEY})
+
+
+def test_a_log_frame_may_ask_for_a_number_of_the_survey():
+    """Only answers count: c refused, d closed. Costs fall by 10 and 20 %; 48 of the 240 that a and b sold was sold jointly."""
+    costs = row(measure="cost_index", aggregation="mean", real=False, direction="decrease", target=0.05, **BENEFICIARIES)
+    found = attainment(costs, ASKED, study())
+    assert (found.state, found.n) == ("met", 2) and found.change == pytest.approx(-0.15)
+    together = row(kind="share", measure="joint", per="sales", target=0.1, **BENEFICIARIES)
+    assert attainment(together, ASKED, study()).value == pytest.approx(48 / 240)
+    assert column_of(SURVEY, "joint") == "joint_kmxn" and column_of(SURVEY, "absent") == "absent"
+    # money that only the survey holds is not known at constant prices
+    assert "joint" not in measured(ASKED, ["joint"], real=True) and "cost_index" in measured(ASKED, ["cost_index"], real=True)
+    assert attainment(row(measure="joint", **BENEFICIARIES), ASKED, study()).remarks == ("no_measure=joint",)
+
+
+def test_only_the_firms_named_beforehand_count():
+    thirty = {"remarks": ["reading_thirty_fixed_beforehand"], **BENEFICIARIES}
+    assert "reading_thirty_fixed_beforehand" in attainment(row(**thirty), INPUTS, study()).remarks
+    named = row(firms=["a", "c", "x"], **thirty)
+    assert list(members(named, FIRMS)) == ["a", "c"]  # x is no beneficiary
+    found = attainment(named, INPUTS, study())
+    assert found.n == 2 and found.change == pytest.approx(390 / 300 - 1)
+    assert "named_firms=3" in found.remarks and "reading_thirty_fixed_beforehand" not in found.remarks
+
+
+EVENTS = pd.DataFrame(
+    {
+        "firm_id": ["a", "b", "a", "d", "d", "d", "a", "d"],
+        "event_id": ["m1", "m1", "m2", "m3", "m4", "m5", "m6", "m7"],
+        "start_on": pd.to_datetime(
+            ["2004-03-01"] * 2 + ["2004-12-31", "2004-05-01", "2005-01-01", "2005-06-01"] + ["2005-02-01"] * 2
+        ),
+    }
+)
+
+
+def test_each_full_year_must_reach_the_target():
+    """Two sectors: shoes 2 and 1 (m1, m2; m6), clay 1 and 3 (m3; m4, m5, m7). Half years at either end do not count."""
+    missions = row(
+        kind="count", measure=None, table="services", distinct="event_id", dated="start_on", by="sector", each=["shoes", "clay"],
+        each_year=True, target=1,
+    )  # fmt: skip
+    inputs = Inputs(REAL, REAL, FIRMS, {"services": EVENTS})
+    found = attainment(missions, inputs, study())
+    assert found.strip == {"shoes 2004": 2, "clay 2004": 1, "shoes 2005": 1, "clay 2005": 3}
+    assert (found.state, found.value) == ("met", 1)
+    assert attainment(missions.model_copy(update={"target": 2.0}), inputs, study()).state == "not_met"
+    early = attainment(missions, inputs, study(as_of="2004-12-30", year=2004))
+    assert (early.state, early.remarks) == ("not_measurable", ("no_full_year",))
+    first = attainment(missions, inputs, study(as_of="2004-12-31", year=2004))
+    assert (first.state, first.value) == ("not_yet_due", 1)  # a later year may still miss it
+
+
+def test_a_share_of_a_tables_sums_runs_up_to_the_evaluation():
+    costs = pd.DataFrame(
+        {
+            "firm_id": ["a", "b", "x"],
+            "start_on": pd.to_datetime(["2004-01-01", "2005-01-01", "2008-01-01"]),
+            "paid_kmxn": [30.0, 60.0, 100.0],
+            "total": [100.0, 100.0, 100.0],
+        }
+    )
+    paid = row(kind="share", table="services", measure="paid", per="total", dated="start_on", target=0.5)
+    found = attainment(paid, Inputs(REAL, REAL, FIRMS, {"services": costs}), study())
+    assert (found.state, found.n) == ("partly_met", 2) and found.value == pytest.approx(0.45) and np.isnan(found.baseline)
+    assert attainment(paid, INPUTS, study()).remarks == ("no_table=services",)
+    bare = Inputs(REAL, REAL, FIRMS, {"services": costs.drop(columns="total")})
+    assert attainment(paid, bare, study()).remarks == ("no_column=total",)
+
+
+# ---- several rows read together
+
+
+def state(word: str, n: int = 9) -> Attained:
+    return Attained(state=word, n=n)
+
+
+@pytest.mark.parametrize(
+    ("states", "expected", "value"),
+    [
+        (("met", "met"), "met", 2),
+        (("met", "not_met"), "partly_met", 1),
+        (("partly_met", "not_met"), "partly_met", 0),
+        (("not_met", "not_met"), "not_met", 0),
+        (("met", "not_yet_due"), "not_yet_due", 1),
+        (("met", "not_measurable"), "not_measurable", NAN),
+        (("not_yet_due", "infeasible"), "infeasible", NAN),
+    ],
+)
+def test_a_joint_row_is_met_when_each_of_its_parts_is(states, expected, value):
+    both = row(id="C2", kind="joint", measure=None, of=["C2a", "C2b"], target=None)
+    found = joined(both, dict(zip(("C2a", "C2b"), map(state, states), strict=True)), study())
+    assert found.state == expected and found.target == 2
+    np.testing.assert_equal(found.value, value)
+    assert ("part_unknown=C2b" in found.remarks) == (states[1] == "not_measurable")
+
+
+def test_a_joint_row_is_demonstrated_when_each_of_its_parts_is():
+    parts = [
+        row(id="C2a", effect="ln_sales", **BENEFICIARIES),
+        row(id="C2b", effect="ln_scrap", direction="decrease", **BENEFICIARIES),
+    ]
+    both = row(id="C2", kind="joint", measure=None, of=["C2a", "C2b"], target=None)
+    frame = LogFrame(id="joint", title=TEXT, goal=TEXT, purpose=TEXT, indicators=[both, *parts])
+    strong = EFFECTS.assign(estimate=[0.30, -0.40])
+    table = verdict_table(frame, study(), FULL, strong, None, None, POWER).set_index("id")
+    assert table["evidence"].tolist() == ["demonstrated"] * 3
+    assert table.loc["C2", "attainment"] == "partly_met" and table.loc["C2", "value"] == 1  # sales met, their fall not
+    weak = verdict_table(frame, study(), FULL, EFFECTS, None, None, POWER).set_index("id")
+    assert weak.loc["C2", "evidence"] == "inconclusive"
+    plain = [p.model_copy(update={"effect": None}) for p in parts]
+    bare = LogFrame(id="joint", title=TEXT, goal=TEXT, purpose=TEXT, indicators=[both, *plain])
+    assert verdict_table(bare, study(), FULL, EFFECTS).set_index("id").loc["C2", "evidence"] == "descriptive"
+
+
+# ---- who could count (T02, T24)
+
+
+def of_status(n_none: int, n_indirect_arm: int) -> Inputs:
+    """Baseline non-exporters: `n_none` direct beneficiaries, `n_indirect_arm` indirect ones; one in ten now exports indirectly."""
+    n = n_none + n_indirect_arm
+    ids = [f"F{i:03d}" for i in range(n)]
+    firms = pd.DataFrame(
+        {"arm": ["beneficiary"] * n_none + ["indirect"] * n_indirect_arm, "exp_status_baseline": "none"},
+        index=pd.Index(ids, name="firm_id"),
+    )
+    now = pd.DataFrame(
+        {"exp_status": ["indirect" if i % 10 == 0 else "none" for i in range(n)], "status": "alive"},
+        index=pd.MultiIndex.from_product([ids, [2006]], names=["firm_id", "period"]),
+    )
+    return Inputs(now, now, firms)
+
+
+@pytest.mark.parametrize(
+    ("arms", "state", "eligible"), [(["beneficiary"], "infeasible", 115), (["beneficiary", "indirect"], "not_met", 337)]
+)
+def test_two_hundred_new_exporters_are_asked_of_whom(arms, state, eligible):
+    """The printed target exceeds the direct beneficiaries that did not export; counting indirect ones it can be attained."""
+    inputs = of_status(115, 222)
+    asked = transition(**{"from": ["none"], "to": ["indirect"], "target": 200, "population": {"arm": arms}})
+    found = attainment(asked, inputs, study())
+    assert found.state == state and found.n == eligible
+    assert ("eligible=115" in found.remarks) == (state == "infeasible")
+
+
+# ---- what a verdict rests on
+
+ALL_PASS = pd.DataFrame({"check": ["support", "balance", "pre_trend", "attrition", "clusters"], "result": "pass"})
+LADDER = LogFrame(
+    id="ladder",
+    title=TEXT,
+    goal=TEXT,
+    purpose=TEXT,
+    indicators=[
+        row(id="G1", effect="ln_sales", **BENEFICIARIES),
+        row(id="G2", **BENEFICIARIES),
+        row(id="G4", kind="difference", measure=None, of=["G1", "G2"], target=0),
+        transition(id="P3"),
+        count(id="C1"),
+        row(id="C2", kind="milestone", measure=None, target=1),
+        row(id="C3", kind="share", measure=None, table="satisfaction", where={"item": ["benefit_seen"], "score": [1]}, target=0.5),
+        row(id="C4", kind="share", measure=None, table="satisfaction", where={"item": ["usefulness"], "score": [5]}, target=0.5),
+        row(id="C5", kind="share", measure="joint", per="sales", **BENEFICIARIES),
+    ],
+)
+NUMBERS = Attained(state="met", value=1.0, baseline=1.0)
+
+
+def ground(key: str, checks=ALL_PASS, found=NUMBERS, **changes) -> tuple:
+    plan = study(did={"covariates": ["x"]}, **changes)
+    rows = {"G1": {"outcome": "ln_sales"}, "P3": {}}
+    rest = rests_on(LADDER.indicator(key), LADDER, plan, found, rows, checks)
+    return rest["oecd_step"], rest["sms"]
+
+
+def failing(check: str, result: str = "fail") -> pd.DataFrame:
+    return ALL_PASS.assign(result=ALL_PASS["result"].where(ALL_PASS["check"] != check, result))
+
+
+def test_the_step_of_evidence_follows_from_kind_design_and_checks():
+    assert ground("G1") == (6, 3)
+    assert ground("G1", failing("pre_trend", "not_testable")) == (5, 3)
+    assert ground("G1", failing("attrition", "mild")) == (5, 3)
+    assert ground("G1", failing("balance")) == (4, 2)
+    assert ground("G1", failing("clusters", "mild")) == (6, 3)
+    assert ground("G1", failing("clusters")) == (5, 2)
+    assert ground("G1", None) == (5, 3)
+    assert ground("P3") == (4, 2)  # equal in export status only
+    assert ground("G2") == (1, 1) and ground("C5") == (1, 1)
+    for key in ("C1", "C2"):
+        np.testing.assert_equal(ground(key), (1, NAN))
+    np.testing.assert_equal(ground("C3"), (3, NAN))
+    np.testing.assert_equal(ground("C4"), (2, NAN))
+    assert ground("G4") == (1, 1)  # as low as its lowest part
+    np.testing.assert_equal(ground("G2", found=Attained(state="not_measurable")), (NAN, 0))
+
+
+def test_without_adjustment_or_match_firms_are_typical_not_comparable():
+    plan = study()
+    rest = rests_on(LADDER.indicator("G1"), LADDER, plan, NUMBERS, {"G1": {"outcome": "ln_sales"}}, ALL_PASS)
+    assert (rest["oecd_step"], rest["sms"]) == (4, 2)
+    matched = plan.model_copy(update={"headline": "matched"})
+    assert rests_on(LADDER.indicator("G1"), LADDER, matched, NUMBERS, {"G1": {}}, ALL_PASS)["oecd_step"] == 6
+
+
+def test_lights_are_those_of_the_outcome_and_the_worse_of_two():
+    checks = pd.DataFrame(
+        {
+            "check": ["support", "pre_trend", "pre_trend", "attrition"],
+            "result": ["pass", "mild", "fail", "pass"],
+            "outcome": [None, "ln_sales", "ln_price", None],
+        }
+    )
+    assert design_lights(checks, "ln_sales") == {"support": "pass", "pre_trend": "mild", "attrition": "pass"}
+    assert design_lights(checks, "ln_sales", ("attrition",)) == {"attrition": "pass"}
+    assert design_lights(None, "ln_sales") == {} and design_lights(checks[:0], None) == {}
+    table = verdict_table(FRAME, study(), FULL, EFFECTS, COUNTS, checks, POWER).set_index("id")
+    assert table.loc["G1", "lights"] == "support:pass;pre_trend:mild;attrition:pass"
+    assert table.loc["P3", "lights"] == "attrition:pass" and table.loc["P2", "lights"] == ""
+    assert table.loc["G4", "lights"] == "support:pass;pre_trend:mild;attrition:pass"
+
+
+def test_the_ladder_enters_neither_axis():
+    axes = ["attainment", "evidence", "effect", "value"]
+    one, other = (verdict_table(FRAME, study(did={"covariates": c}), FULL, EFFECTS, COUNTS, CHECKS, POWER) for c in ((), ("x",)))
+    pd.testing.assert_frame_equal(one[axes], other[axes])
+    assert not one["oecd_step"].equals(other["oecd_step"])
+
+
+def test_proofs_are_documents_seen_or_declarations_found():
+    registered = MILESTONES.assign(document=[f"Minutes {i}" for i in range(7)])
+    inputs = Inputs(REAL, REAL, FIRMS, {"milestones": registered})
+    assert documents(row(id="C4.1"), inputs, study()) == ("Minutes 0; Minutes 1", 1.0)
+    named, seen = documents(row(id="C4.2"), inputs, study())
+    assert named == "Minutes 2; Minutes 3; Minutes 4" and seen == pytest.approx(2 / 3)  # of three done one was not verified
+    np.testing.assert_equal(documents(row(id="C7"), inputs, study()), ("", NAN))
+    np.testing.assert_equal(documents(row(id="C9"), inputs, study()), ("", NAN))  # done after the evaluation
+    exports = REAL.assign(exports_direct=[1.0 if i in "abx" else 0.0 for i in REAL.index.get_level_values(0)])
+    customs = pd.DataFrame({"firm_id": ["a", "b", "x"], "year": [2006, 2005, 2006], "fob_usd": [9.0, 9.0, 9.0]})
+    books = Inputs(exports, exports, FIRMS, {"customs": customs})
+    assert documents(row(measure="exports", **BENEFICIARIES), books, study()) == ("", 0.5)  # a is found, b was the year before
+    np.testing.assert_equal(documents(row(**BENEFICIARIES), books, study()), ("", NAN))
+    np.testing.assert_equal(documents(row(measure="exports"), INPUTS, study()), ("", NAN))

@@ -23,7 +23,7 @@ from pathlib import Path
 from . import errors
 from .errors import PipevalError, UsageError
 
-NOTEBOOKS = {"midterm": "midterm.ipynb", "final": "final.ipynb", "expost": "final.ipynb"}
+NOTEBOOKS = {"baseline": "baseline.ipynb", "midterm": "midterm.ipynb", "final": "final.ipynb", "expost": "final.ipynb"}
 """The notebook of each stage."""
 
 _CELLS = re.compile(r"(\d+)/(\d+) \[")

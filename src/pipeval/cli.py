@@ -1,4 +1,4 @@
-"""The command line: `pipeval run`, `check`, `sample`, `dictionary`.
+"""The command line: `pipeval run`, `check`, `plan`, `sample`, `dictionary`.
 
 Exit codes: 0 done (or queries only), 2 usage, 10 blocking faults in the files, 11 the design cannot be estimated, 12 the numbers
 failed, 1 anything else. Errors are one message on standard error, never a traceback (unless `--debug`).
@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
+from datetime import date
 from pathlib import Path
 
 from . import __version__
@@ -55,7 +56,19 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("params", type=Path, help="a params file")
     check.add_argument("--data", type=Path, help="folder of the data files, instead of the one in params")
     check.add_argument("--out", type=Path, help="where the table of faults is saved (default: <study>.faults.csv)")
+    check.add_argument("--letters", type=Path, metavar="DIR", help="folder for letters to the firms and a sheet for their answers")
+    check.add_argument("--language", help="language of the letters (default: the first of the report)")
     check.set_defaults(command=_check)
+
+    plan = commands.add_parser("plan", help="say what the sample can detect, and lock the plan before outcomes are seen")
+    plan.add_argument("params", nargs="+", type=Path, help="params files, one a study; one lock serves them all")
+    plan.add_argument("--lock", type=Path, help="file of the lock (default: plan_lock of the params, else <study>.plan.json)")
+    plan.add_argument("--out", type=Path, default=Path(), help="folder of the documents (default: this one)")
+    plan.add_argument("--language", choices=("es", "en"), help="language (default: the study's first)")
+    plan.add_argument("--data", type=Path, help="folder of the data files, instead of the one in params")
+    plan.add_argument("--on", type=_day, metavar="YYYY-MM-DD", help="day of the lock (default: today)")
+    plan.add_argument("--force", action="store_true", help="replace a lock that says something else; the new one names it")
+    plan.set_defaults(command=_plan)
 
     sample = commands.add_parser("sample", help="write a sample programme's files")
     sample.add_argument("programme", choices=("guanajuato", "michigan"), help="guanajuato is made from a seed; michigan is real")
@@ -77,6 +90,13 @@ def _positive(text: str) -> int:
     return int(text)
 
 
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"a day as year-month-day; found {text!r}") from None
+
+
 def _run(arguments: argparse.Namespace) -> int:
     from .batch import run
 
@@ -86,7 +106,18 @@ def _run(arguments: argparse.Namespace) -> int:
 def _check(arguments: argparse.Namespace) -> int:
     from .report.faults import check_study
 
+    if arguments.letters is not None:
+        from .report.letters import study_letters
+
+        study_letters(arguments.params, arguments.data, arguments.letters, arguments.language)
     return check_study(arguments.params, arguments.data, arguments.out)
+
+
+def _plan(arguments: argparse.Namespace) -> int:
+    from .report.plan_page import write_plan
+
+    choices = {"data": arguments.data, "language": arguments.language, "force": arguments.force}
+    return write_plan(arguments.params, arguments.lock, arguments.out, arguments.on or date.today(), **choices)
 
 
 def _sample(arguments: argparse.Namespace) -> int:

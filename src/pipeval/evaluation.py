@@ -15,6 +15,9 @@ from .errors import Note
 from .stages import Stage
 from .study.specs import Study
 
+BASELINE = "baseline"
+"""The stage that ends with what the sample can detect: no outcome after the base year is read."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evaluation:
@@ -57,11 +60,14 @@ def evaluate(study: Study, executor: Executor | None = None) -> Evaluation:
     start = stages.baseline(data, study)
     group = stages.control_group(data, start, study)
     power = stages.detectable(data, start, group, study, executor)
+    done = stages.programme(data, start, study)
+    if study.stage == BASELINE:
+        return Evaluation.of(study, data, start, group, power, done)
     found = stages.effects(data, start, group, power, study)
     firm = stages.robustness(data, start, group, found, study, executor)
     judged = stages.verdicts(data, start, group, power, found, firm, study)
-    done = stages.programme(data, study)
-    return Evaluation.of(study, data, start, group, power, found, firm, judged, done)
+    worth = stages.value(data, start, power, found, firm, judged, done, study)
+    return Evaluation.of(study, data, start, group, power, done, found, firm, judged, worth)
 
 
 def _notes(every: tuple[Stage, ...]) -> tuple[Note, ...]:

@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
+from datetime import date
 from functools import wraps
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from .baseline.credibility import credibility_tables
 from .baseline.indicators import baseline_indicators
 from .baseline.response import response_table, response_test, sample_flow
 from .data.check import check
@@ -37,8 +39,10 @@ from .matching.match_map import distance_table, match_map
 from .matching.orthogonality import orthogonality_table
 from .matching.panel import match_controls
 from .matching.pool import comparable, pool_table
-from .monitoring.budget import budget_table, disbursement_path
-from .monitoring.outputs import outputs_table
+from .monitoring.delivery import delivery_tables
+from .monitoring.finance import finance_tables
+from .monitoring.findings import workshop_rows
+from .monitoring.voices import voices_tables
 from .robustness.chapter import sensitivity_tables
 from .robustness.checks import design_checks
 from .robustness.fragility import fragility_summary, study_fragility
@@ -46,14 +50,17 @@ from .robustness.grid import robustness_grid, two_way_table
 from .robustness.sensitivity import benchmark_table, hidden_bias_table
 from .robustness.several import multiplicity_table
 from .robustness.simulated_power import simulated_power
-from .study.calendar import due_dates
+from .study.calendar import due_dates, evaluation_timing
 from .study.lint import lint
+from .study.lock import plan_tables
 from .study.logframe import LogFrame, read_logframe
 from .study.match_spec import PAIRS
 from .study.specs import Study
 from .verdicts.attainment import Inputs
 from .verdicts.judge import aggregator_strip, attained, verdict_table
 from .verdicts.net import net_counts
+from .verdicts.tracker import tracker_table
+from .verdicts.value import value_tables
 
 EARLY = "midterm"
 
@@ -110,19 +117,20 @@ def proved_data(study: Study):
         "masked": pd.DataFrame(list(tables.masked.items()), columns=["table", "n"]),
     }
     if study.calendar is not None:
-        found["calendar"] = due_dates(study.calendar, *(tables.frames.get(n) for n in ("ledger", "budget")), _plans_ready(tables))
+        dates = due_dates(study.calendar, *(tables.frames.get(n) for n in ("ledger", "budget")), _plans_ready(tables))
+        found["calendar"] = evaluation_timing(dates, study.as_of, study.stage)
     parts = {"tables": tables, "faults": faults, "measures": measures(tables, study), "logframe": logframe}
     return parts, found
 
 
-def _plans_ready(tables):
-    """The day on which the last coordination plan was done; none while one is missing."""
-    done = (
-        tables["milestones"].query("indicator_id == 'C1.1'")["done_on"]
-        if "milestones" in tables
-        else pd.Series(dtype="datetime64[s]")
-    )
-    return None if done.empty or done.isna().any() else done.max().date()
+def _plans_ready(tables) -> date | bool | None:
+    """The day on which the last coordination plan was done; False while one is missing, none where nobody keeps a register."""
+    if "milestones" not in tables:
+        return None
+    done = tables["milestones"].query("indicator_id == 'C1.1'")["done_on"]
+    if done.empty:
+        return None
+    return False if done.isna().any() else done.max().date()
 
 
 def _indicator_table(logframe: LogFrame) -> pd.DataFrame:
@@ -133,14 +141,13 @@ def _indicator_table(logframe: LogFrame) -> pd.DataFrame:
 
 @_stage
 def baseline(data: Stage, study: Study):
-    """The starting point: indicators in the base year by arm, branch and size; response and closure by arm and year."""
+    """The starting point and whether it is to be believed: indicators in the base year, answers, homogeneity, totals, eligibility."""
     everyone = build_panel(data["tables"], data["measures"], study, study.treatment.definition)
-    parts = {"everyone": everyone}
     tables = {
         "baseline_indicators": baseline_indicators(data["measures"], everyone.firms, study),
         "response": response_table(data["measures"], everyone.firms),
     }
-    return parts, tables
+    return {"everyone": everyone}, tables | credibility_tables(data["tables"], data["faults"], data["measures"], everyone.firms, study)
 
 
 @_stage
@@ -277,15 +284,12 @@ def robustness(data: Stage, start: Stage, group: Stage, found: Stage, study: Stu
 
 
 @_stage
-def programme(data: Stage, study: Study):
-    """What was done, with what money: outputs against plan, budget against ledger."""
-    tables, found = data["tables"], {}
-    if "budget" in tables and "ledger" in tables:
-        found["budget"] = budget_table(tables["budget"], tables["ledger"], study.as_of)
-        found["disbursement"] = disbursement_path(tables["ledger"], tables["budget"], study.as_of)
-    if "activities" in tables:
-        found["outputs"] = outputs_table(tables["activities"], study.as_of)
-    return {}, found
+def programme(data: Stage, start: Stage, study: Study):
+    """What was done, with whose money, and what those who took part or looked on say of it."""
+    tables, firms = data["tables"], start["everyone"].firms
+    register = tables["enterprises"].drop_duplicates("firm_id").set_index("firm_id").sort_index()
+    found = delivery_tables(tables, data["faults"], register, study) | finance_tables(tables, study)
+    return {}, found | voices_tables(tables, data["measures"], firms, study)
 
 
 @_stage
@@ -298,10 +302,23 @@ def verdicts(data: Stage, start: Stage, group: Stage, power: Stage, found: Stage
     headline = found["effects"][found["effects"]["headline"] & found["effects"]["std_error"].notna()]
     table = verdict_table(data["logframe"], study, inputs, headline, counts, firm["design_checks"], power["power"])
     tables = {"verdicts": table, "readings": aggregator_strip(attained(data["logframe"], inputs, study)).dropna(subset=["value"])}
+    tables |= {"tracker": tracker_table(data["logframe"], inputs, study)} | plan_tables(study, data["logframe"])
     eligible = counts.dropna(subset=["n_eligible"]).set_index("indicator")["n_eligible"].astype(int).to_dict()
     tables["logframe_lint"] = lint(data["logframe"], study, eligible, data["tables"].frames)
     if measured.nominal["exp_status"].notna().any():
         years = study.baseline.year, study.treatment.reference_year
         tables["transitions"] = transition_table(inputs.real["exp_status"], inputs.firms["arm"], *years)
         tables["new_exporters"] = counts
+    return {}, tables
+
+
+@_stage
+def value(data: Stage, start: Stage, power: Stage, found: Stage, firm: Stage, judged: Stage, done: Stage, study: Study):
+    """What it cost and returned, how it came about, whether it lasts: the chain, the assumptions, the questions for the workshop."""
+    shown = power.tables | found.tables | firm.tables | judged.tables
+    said = done.tables.get("triangulation")
+    measured, logframe = data["measures"], data["logframe"]
+    firms = start["everyone"].firms
+    tables = value_tables(data["tables"].frames, measured, firms, shown, judged["verdicts"], said, study, logframe)
+    tables["workshop"] = workshop_rows(judged["verdicts"], said, done.tables.get("opinion_flags"))
     return {}, tables

@@ -7,15 +7,13 @@ function that yields the rows it questions.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import pandas as pd
 
 from ..study.specs import Study
+from .check_rules import COMPARING, Found, answers
 from .contract import TABLES
 from .load import FAULT_COLUMNS, Tables
-from .measures import ANSWERED
 from .money import series_values
 from .treatment import classify_size
 
@@ -43,6 +41,15 @@ ACTIONS = {
     "subsidy_cap": "the programme paid more than its cap for one firm",
     "subsidy_rate": "the programme paid a larger share than the schedule allows at that date",
     "service_before_registration": "a service precedes the firm's registration; correct one of the dates",
+    "jump": "several times the year before, or a fraction of it; confirm both years or correct one",
+    "unit_dollar": "an exchange rate away from the firm's other years; confirm the currency",
+    "va_negative": "materials and services bought exceed sales and the change of inventories; confirm them",
+    "workers_zero": "sales without a worker; give the workers, unpaid family members included",
+    "exports_above_sales": "exports exceed sales; confirm both",
+    "founded_late": "sales are reported for years before the foundation; correct the year of foundation",
+    "reused_id": "one id seems to be two firms (figures after closure, or a cluster of another branch); give one a new id",
+    "workers_mismatch": "workers in the register and in the base-year survey differ several times; confirm which is right",
+    "duplicate_suspected": "place, branch, foundation, workers and sales as another firm's in the one year both answered; confirm",
 }
 """What to do about each rule's faults."""
 
@@ -78,9 +85,6 @@ def _faults(rule: str, table: str, column: str, rows: pd.DataFrame) -> pd.DataFr
     return faults.assign(table=table, column=column, rule=rule, kind=kind).reindex(columns=FAULT_COLUMNS)
 
 
-Found = Iterator[tuple[str, str, str, pd.DataFrame]]
-
-
 def keys(tables: Tables, study: Study) -> Found:
     """A key that stands twice: the later rows."""
     for name, frame in tables.frames.items():
@@ -104,31 +108,11 @@ def entry_years(tables: Tables, study: Study) -> Found:
     yield "entry_year_missing", "enterprises", "entry_year", firms[(firms["arm"] == "beneficiary") & firms["entry_year"].isna()]
 
 
-def _answers(tables: Tables) -> pd.DataFrame:
-    survey = tables["survey"]
-    return survey[survey["response"].isin(ANSWERED)]
-
-
-def units(tables: Tables, study: Study) -> Found:
-    """A figure about a thousand times the firm's other years, or its branch's sales per worker."""
-    rows, column = _answers(tables), f"sales_k{study.programme.currency.lower()}"
-    size = np.log10(rows[column].where(rows[column] > 0))
-    own = size.groupby(rows["firm_id"]).transform("median")
-    years = size.groupby(rows["firm_id"]).transform("count")
-    per_worker = size - np.log10(rows["workers_paid"].where(rows["workers_paid"] > 0))
-    branch = rows["firm_id"].map(tables["enterprises"].drop_duplicates("firm_id").set_index("firm_id")["branch"])
-    peers = per_worker.groupby(branch.fillna("")).transform("median")
-    off = ((size - own).abs() > 1.7) | ((years < 3) & ((per_worker - peers).abs() > 2))
-    cur = study.programme.currency.lower()
-    for name in ("sales", "domestic_sales", "export_direct", "export_indirect"):  # one answer has one unit
-        yield "unit_error", "survey", f"{name}_k{cur}", rows[off & (rows[f"{name}_k{cur}"] > 0)]
-
-
 def export_currency(tables: Tables, study: Study) -> Found:
     """Direct exports in national money and in dollars more than half a log point apart at the annual average rate."""
     if study.money.fx is None or "series" not in tables:
         return
-    rows, column = _answers(tables), f"export_direct_k{study.programme.currency.lower()}"
+    rows, column = answers(tables), f"export_direct_k{study.programme.currency.lower()}"
     rate = rows["ref_year"].map(series_values(tables["series"], study.money.fx))
     ratio = 1000 * rows[column] / rate / rows["export_direct_usd"].where(rows["export_direct_usd"] > 0)
     yield "exports_currency", "survey", column, rows[(np.log(ratio.where(ratio > 0)).abs() > 0.5) | (ratio == 0)]
@@ -136,7 +120,7 @@ def export_currency(tables: Tables, study: Study) -> Found:
 
 def identities(tables: Tables, study: Study) -> Found:
     """Sales that are not the sum of their parts, value added above sales, a status that the amounts belie."""
-    rows, cur = _answers(tables), study.programme.currency.lower()
+    rows, cur = answers(tables), study.programme.currency.lower()
     sales = rows[f"sales_k{cur}"]
     parts = rows[[f"domestic_sales_k{cur}", f"export_direct_k{cur}", f"export_indirect_k{cur}"]].sum(axis=1, skipna=False)
     yield "parts_not_sum", "survey", f"sales_k{cur}", rows[(parts - sales).abs() > 0.01 * sales + 0.5]
@@ -150,7 +134,7 @@ def identities(tables: Tables, study: Study) -> Found:
 
 def heaping(tables: Tables, study: Study) -> Found:
     """Sales of one significant digit, from a hundred thousand up, in three or more years of a firm."""
-    rows, column = _answers(tables), f"sales_k{study.programme.currency.lower()}"
+    rows, column = answers(tables), f"sales_k{study.programme.currency.lower()}"
     sales = rows[column].where(rows[column] >= 100)
     rounded = sales % 10 ** np.floor(np.log10(sales)) == 0
     yield "heaped", "survey", column, rows[rounded & (rounded.groupby(rows["firm_id"]).transform("sum") >= 3)]
@@ -169,7 +153,7 @@ def years(tables: Tables, study: Study) -> Found:
 
 def duplicate_firms(tables: Tables, study: Study) -> Found:
     """A firm whose place, branch and figures of most years, at least two, repeat another's; the one listed later is questioned."""
-    firms, rows = tables["enterprises"], _answers(tables)
+    firms, rows = tables["enterprises"], answers(tables)
     column = f"sales_k{study.programme.currency.lower()}"
     rows = rows[rows[column] > 0].merge(
         firms.drop_duplicates("firm_id")[["firm_id", "municipality", "branch", "founded_year"]].dropna(), on="firm_id"
@@ -219,5 +203,5 @@ def services(tables: Tables, study: Study) -> Found:
 
 
 RULES = (
-    keys, firms_known, entry_years, units, export_currency, identities, heaping, years, duplicate_firms, arms, sizes, services,
+    keys, firms_known, entry_years, export_currency, identities, heaping, years, duplicate_firms, arms, sizes, services, *COMPARING,
 )  # fmt: skip

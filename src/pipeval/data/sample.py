@@ -28,6 +28,7 @@ from .sample_programme import (
     services_table,
 )
 from .sample_survey import enterprises_table, survey_table, truth_table
+from .sample_voices import voices_tables
 
 _DEFAULT = Knobs()
 
@@ -97,6 +98,7 @@ def sample_programme(knobs: Knobs = _DEFAULT) -> dict[str, pd.DataFrame]:
         "attendance": attendance_table(services, rng),
         "truth": drawn.truth,
     }
+    tables |= voices_tables(tables, knobs)
     return plant_errors(tables, rng) if knobs.planted_errors else tables
 
 

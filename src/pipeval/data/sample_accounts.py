@@ -24,6 +24,10 @@ DISBURSED = [  # date, cumulative share of the MIF contribution
     ("2006-02-14", 0.87), ("2006-06-13", 0.93), ("2006-10-10", 0.97), ("2006-12-28", 0.986),
 ]  # fmt: skip
 COUNTERPART_LAG = [(0, 0.75), (18, 0.82), (30, 0.92), (42, 0.97)]  # month, contributed as a share of what pari passu asks for
+_NUMBERS = [
+    "planned_qty", "actual_qty", "planned_cost_usd", "quality_score", "sequence", "verified", "severity",
+    "start", "midterm", "final", "effect_pct", "ci_lo", "ci_hi", "horizon_years",
+]  # fmt: skip
 _DONORS = "Donors memorandum TC-03-02-01-3-ME, Table 1"
 _QUARTERS = [f"{y}-{m:02d}-01" for y in (2003, 2004, 2005, 2006, 2007) for m in (1, 4, 7, 10)][3:17]  # 2003-10-01 … 2007-01-01
 
@@ -114,10 +118,10 @@ def ledger_table(rng: np.random.Generator) -> pd.DataFrame:
 
 
 def plan_table(name: str) -> pd.DataFrame:
-    """One of the shipped tables of the plan: `activities`, `milestones` or `findings`."""
+    """One of the shipped tables of the plan (a file of `sample_plan`), dates and numbers as such."""
     with resources.files(__package__).joinpath("sample_plan", f"{name}.csv").open(encoding="utf-8") as file:
         table = pd.read_csv(file, dtype="str")
-    for column in table.columns.intersection(["planned_qty", "actual_qty", "quality_score", "sequence", "verified", "severity"]):
+    for column in table.columns.intersection(_NUMBERS):
         table[column] = table[column].astype(float)
     for column in table.columns[table.columns.str.contains(r"_(?:on|start|end)$")]:
         table[column] = pd.to_datetime(table[column]).astype("datetime64[s]")

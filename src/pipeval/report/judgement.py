@@ -128,18 +128,67 @@ def _verdict(row: dict, shared: dict, bundle: Bundle, text: Text) -> str:
     values |= {"level": level, "money_year": str((bundle.study.get("money") or {}).get("base_year") or "")}
     values["relevant_effect"] = escape(_relevant(row, bundle, text))
     values["p"] = _p_words(row, text)
-    observed = [text.say(f"say.verdict.attainment.{row['attainment']}", values), text.say(_observed_key(row), values)]
+    for column, number in (("value", row.get("value")), ("effect", None), ("relevant_effect", None)):
+        values[column] = _in_units(values[column], number, row, text)
+    observed = [text.say(_attainment_key(row, text), values), text.say(_observed_key(row, text), values)]
     if _number(row.get("projection")):
         observed.append(text.say("say.verdict.projection", values))
     lights = f"{light('attainment', row['attainment'], text)} · {light('evidence', row['evidence'], text)}"
     name = escape(formatted("text", row, bundle, text))
-    parts = [f"**{escape(row['id'])}. {name}**", lights, " ".join(observed)]
+    parts = [f"**{escape(row['id'])}. {name}**", lights, " ".join([*observed, *_proofs(row, text)])]
     if row["evidence"] != "descriptive":
-        parts.append(text.say(_evidence_key(row), values))
-    remarks = [_remark(code, text) for code in _codes(row) if code not in shared] + _with_closed(row, bundle, text)
+        parts.append(" ".join([*_expected(row, bundle, text), _evidenced_row(row, values, bundle, text)]))
+    codes = [code for code in _codes(row) if code not in shared]
+    remarks = [_remark(code, text) for code in codes] + _with_closed(row, bundle, text) + _rests_on(row, text)
     if remarks:
         parts.append(f"::: howto\n{text.say('say.verdict.how_to_read')} {' '.join(remarks)}\n:::")
     return ":::: verdict\n" + "\n\n".join(parts) + "\n::::"
+
+
+def _in_units(shown: str, number: float | None, row: dict, text: Text) -> str:
+    """A number with the word for what it counts, "1 firm" or "22 firms"; shares, and units without a word, as they are.
+
+    An estimate (`number` none) is never exactly one.
+    """
+    key = f"say.unit.{row.get('unit')}.{'one' if number == 1 else 'many'}"
+    return text.say(key, {"n": shown}) if shown != "—" and not _number(row.get("change")) and text.has(key) else shown
+
+
+def _proofs(row: dict, text: Text) -> list[str]:
+    """What proves the row: its documents and whether they were seen, or what customs hold."""
+    share = row.get("verified")
+    if not _number(share):
+        return []
+    kind = "seen" if share == 1 else "unseen" if share == 0 else "partly"
+    key = f"say.verdict.document.{kind}" if row.get("document") else "say.verdict.customs"
+    values = {"document": escape(row.get("document")), "share": escape(text.number(share, "pct0"))}
+    return [text.say(key, values)] if text.has(key) else []
+
+
+def _expected(row: dict, bundle: Bundle, text: Text) -> list[str]:
+    """Of a count of firms: how many are estimated in all, and how many would be expected without the programme."""
+    if not (_number(row.get("gross")) and _number(row.get("expected")) and text.has("say.verdict.net")):
+        return []
+    shown = {c: escape(formatted(c, row, bundle, text)) for c in ("gross", "expected")}
+    return [text.say("say.verdict.net", shown)]
+
+
+def _evidenced_row(row: dict, values: dict, bundle: Bundle, text: Text) -> str:
+    """The sentence of the second axis; at the midterm it says first that it is early, and claims less."""
+    key = _evidence_key(row)
+    if bundle.study.get("stage") != "midterm" or row["evidence"] == "not_assessed":
+        return text.say(key, values)
+    early = f"{key}_early"
+    return f"{text.say('code.remarks.early')} {text.say(early if text.has(early) else key, values)}"
+
+
+def _rests_on(row: dict, text: Text) -> list[str]:
+    """The kind of evidence, for rows that were compared: OECD's step and the Maryland scale."""
+    known = _number(row.get("oecd_step")) and _number(row.get("sms")) and text.has("say.verdict.rests_on")
+    if not known or row["evidence"] in ("descriptive", "not_assessed"):
+        return []
+    shown = {"step": escape(text.label("oecd_step", row["oecd_step"])), "sms": escape(text.label("sms", row["sms"]))}
+    return [text.say("say.verdict.rests_on", shown)]
 
 
 def p_words(value: float | None, text: Text) -> str:
@@ -191,19 +240,33 @@ def _number(value) -> bool:
 def _joint(row: dict) -> bool:
     """Whether the row reads several effects together: it has a grade and a value, but no effect of its own."""
     graded = row["evidence"] not in ("descriptive", "not_assessed")
-    return row.get("kind") == "difference" and not _number(row.get("effect")) and graded
+    return row.get("kind") in ("difference", "joint") and not _number(row.get("effect")) and graded
 
 
-def _observed_key(row: dict) -> str:
-    if row.get("kind") == "difference" and _number(row.get("value")):
-        return "say.verdict.observed.difference"
+def _attainment_key(row: dict, text: Text) -> str:
+    """The sentence of the first axis; a target that was never stated, or a due date, is not spoken of as if it were."""
+    key = f"say.verdict.attainment.{row['attainment']}"
+    if row["attainment"] == "not_yet_due" and pd.isna(row.get("due")) and text.has(f"{key}_undated"):
+        return f"{key}_undated"
+    unstated = row["attainment"] == "not_measurable" and "target_not_stated" in _codes(row)
+    return "say.verdict.attainment.no_target" if unstated and text.has("say.verdict.attainment.no_target") else key
+
+
+def _observed_key(row: dict, text: Text) -> str:
+    key = f"say.verdict.observed.{_observed(row)}"
+    key = key if text.has(key) else "say.verdict.observed.value"
+    return f"{key}_only" if not _number(row.get("target")) and text.has(f"{key}_only") else key
+
+
+def _observed(row: dict) -> str:
+    if row.get("kind") in ("difference", "joint") and _number(row.get("value")):
+        return row["kind"]
     if pd.notna(row.get("change")):
         nominal = row.get("nominal_change")
-        both = pd.notna(nominal) and nominal != row["change"]
-        return "say.verdict.observed.change_nominal" if both else "say.verdict.observed.change"
+        return "change_nominal" if pd.notna(nominal) and nominal != row["change"] else "change"
     if _number(row.get("value")):
-        return "say.verdict.observed.value"
-    return "say.verdict.observed.current" if pd.notna(row.get("current")) else "say.verdict.observed.nothing"
+        return "value"
+    return "current" if pd.notna(row.get("current")) else "nothing"
 
 
 def _evidence_key(row: dict) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from .bundle import Bundle
@@ -13,12 +15,34 @@ CODED = ("covariate", "worst", "dropped", "detail", "reading", "variant", "place
 _GROUPS = ("group", "branch", "size_class", "exp_status_baseline")
 
 
+def study_words(text: Text, study: Mapping[str, Any]) -> Text:
+    """The words of a language with those of the study laid over them.
+
+    A study names codes of its own (`labels`: column → code → word by language) and the numbers that it adds to the survey and the
+    register (`data.extra`), which stand as measures and as covariates. A word missing in this language is taken from English, else
+    from the first language given.
+
+    >>> own = {"labels": {"branch": {"wine": {"es": "Vino", "en": "Wine"}}}}
+    >>> study_words(read_text("es"), own).label("branch", "wine")
+    'Vino'
+    """
+    added = {column: words for table in study.get("data", {}).get("extra", {}).values() for column, words in table.items()}
+    named = {"measure": added, "covariate": added}
+    for column, codes in study.get("labels", {}).items():
+        named[column] = {**named.get(column, {}), **codes}
+    own = {f"code.{column}.{code}": _in(text.language, words) for column, codes in named.items() for code, words in codes.items()}
+    return replace(text, entries=text.entries | {key: word for key, word in own.items() if word})
+
+
+def _in(language: str, words: Mapping[str, str], otherwise: str = "") -> str:
+    return words.get(language) or words.get("en") or next(iter(words.values()), otherwise)
+
+
 def outcome_label(key: Any, bundle: Bundle, language: str) -> str:
     """The study's own words for an outcome, or those for an index of several; its id when it has none."""
     for outcome in bundle.study.get("outcomes", []):
         if outcome["id"] == key:
-            label = outcome.get("label", {})
-            return label.get(language) or label.get("en") or next(iter(label.values()), str(key))
+            return _in(language, outcome.get("label", {}), str(key))
     return read_text(language).label("outcome", key)
 
 

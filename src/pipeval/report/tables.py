@@ -17,6 +17,8 @@ from .labels import CODED, coded, covariate_label, in_sentence, outcome_label
 from .text import Text, escape
 
 LEFT_KINDS = ("code", "text", "day", "light", "outcome", "bool", "mixed", "local")
+# Texts that come with the data, in the columns <name>_<language>.
+PAIRED = ("text", "description", "statement", "action", "criterion")
 # Columns that may hold a message of the computation instead of a code.
 MESSAGES = ("reason", "note")
 # Units in which a value is a share of something, printed as per cent.
@@ -168,7 +170,7 @@ def formatted(column: str, row: dict, bundle: Bundle, text: Text) -> str:
         return coded(column, value, bundle, text)
     if column == "untreated" and value != value:
         return text.label(column, "always" if row.get("type") == "treated_vs_always" else "never")
-    if column in ("text", "description"):
+    if column in PAIRED:
         return str(row.get(f"{column}_{text.language}") or row.get(f"{column}_en") or row.get(column) or "")
     if column == "value" and row.get("key") == "as_of":
         return text.day(value, "long")
@@ -341,7 +343,7 @@ def _blank_repeats(rows: list[list[str]], columns: list[str], layout: Layout) ->
 
 
 def _present(column: str, frame: pd.DataFrame, layout: Layout) -> bool:
-    if column in ("text", "description"):
+    if column in PAIRED and column not in frame:
         return any(c.startswith(f"{column}_") for c in frame.columns)
     needed = {"effect_cell": ["effect", "effect_low", "effect_high"]}.get(column) or layout.intervals.get(column, [column])
     return set(needed) <= set(frame.columns)

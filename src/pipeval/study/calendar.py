@@ -62,7 +62,7 @@ def due_dates(
     calendar: Calendar,
     ledger: pd.DataFrame | None = None,
     budget: pd.DataFrame | None = None,
-    plans_ready: date | None = None,
+    plans_ready: date | bool | None = None,
 ) -> pd.DataFrame:
     """One row an event of the programme's calendar: when it falls, by which rule, and whether that rule binds.
 
@@ -77,8 +77,9 @@ def due_dates(
         `on, kind, source, amount_usd`; without it the disbursement candidate has no date.
     budget : DataFrame, optional
         `source, budget_usd`: what a share disbursed is a share of.
-    plans_ready : date, optional
-        When the integration plans were ready; without it disbursement alone decides that candidate.
+    plans_ready : date or False, optional
+        When the integration plans were ready; False while one is known to be missing: the disbursement candidate has no date then.
+        Without it disbursement alone decides that candidate.
 
     Returns
     -------
@@ -94,7 +95,9 @@ def due_dates(
     start = anchors(calendar)
     eighteen = add_months(calendar.first_disbursement, _MIDTERM_MONTHS)
     disbursed = _share_reached(calendar, ledger, budget)
-    if disbursed is not None and plans_ready is not None:
+    if plans_ready is False:
+        disbursed = None
+    elif disbursed is not None and plans_ready is not None:
         disbursed = max(disbursed, plans_ready)
     share_binds = disbursed is not None and disbursed < eighteen
     last_rule = "stated" if calendar.last_disbursement else "months_after_first_disbursement"
@@ -112,12 +115,46 @@ def due_dates(
     return table.assign(on=pd.to_datetime(table["on"]))
 
 
+_TRIGGER = {"midterm": "midterm", "final": "final", "expost": "goal_due"}  # stage of a study -> the event it is made for
+
+
+def evaluation_timing(dates: pd.DataFrame, as_of: date, stage: str) -> pd.DataFrame:
+    """One row an event of `due_dates`: whether it has come by `as_of`, and by how many days the evaluation misses its trigger.
+
+    Parameters
+    ----------
+    dates : DataFrame
+        `event, on, rule, binding`, as `due_dates` returns them.
+    as_of : date
+        The date of the evaluation.
+    stage : str
+        The study's stage: `midterm` and `final` have a trigger, `expost` falls due with the goal.
+
+    Returns
+    -------
+    DataFrame
+        The columns of `dates`, then `status` (*passed*, *ahead*, *not_known* without a date) and `late_by_days`: days from the
+        trigger that binds this stage to `as_of`, negative when the evaluation comes before it; NaN in every other row.
+
+    Examples
+    --------
+    >>> dates = due_dates(Calendar(project_start=date(2003, 7, 1), first_disbursement=date(2003, 7, 1)))
+    >>> timing = evaluation_timing(dates, date(2007, 3, 31), "final").set_index("event")
+    >>> float(timing.loc["final", "late_by_days"])
+    181.0
+    """
+    days = (pd.Timestamp(as_of) - pd.to_datetime(dates["on"])).dt.days
+    own = (dates["event"] == _TRIGGER.get(stage)) & dates["binding"].astype(bool)
+    status = pd.Series("ahead", index=dates.index).mask(days >= 0, "passed").mask(days.isna(), "not_known")
+    return dates.assign(status=status, late_by_days=days.where(own).astype(float))
+
+
 def _share_reached(calendar: Calendar, ledger: pd.DataFrame | None, budget: pd.DataFrame | None) -> date | None:
     """The first day on which more than the midterm share of the funds has been paid in."""
     if ledger is None or budget is None or ledger.empty:
         return None
-    paid = ledger[ledger["kind"].isin(["disbursement", "counterpart_contribution"])]
-    funds = budget
+    paid = ledger[ledger["kind"].isin(["disbursement", "counterpart_contribution"]) & (ledger["source"] != "firms")]
+    funds = budget[budget["source"] != "firms"]
     if calendar.midterm_basis == "mif":
         paid, funds = paid[paid["source"] == "mif"], budget[budget["source"] == "mif"]
     by_day = paid.groupby(pd.to_datetime(paid["on"]))["amount_usd"].sum().sort_index().cumsum()

@@ -45,9 +45,9 @@ class Indicator(Spec):
     """One promise of the log frame.
 
     `kind` says how it is read: *growth* of a measure since the base year; *difference* from the control group on the
-    indicators named in `of`; *transition* between export statuses; *count* of rows or distinct ids of a table; *share* of a
-    sum or of firms; *milestone*, an event with a document. Targets of growth and share are shares (0.10 = 10 %), always
-    positive: `direction` says which way is better.
+    indicators named in `of`; *joint*, reached when every indicator named in `of` is; *transition* between export statuses;
+    *count* of rows or distinct ids of a table; *share* of a sum or of firms; *milestone*, an event with a document. Targets of
+    growth and share are shares (0.10 = 10 %), always positive: `direction` says which way is better.
     """
 
     model_config = ConfigDict(populate_by_name=True)
@@ -56,16 +56,17 @@ class Indicator(Spec):
     level: Literal["goal", "purpose", "component", "activity"]
     component: str | None = None
     text: Text
-    kind: Literal["growth", "difference", "transition", "count", "share", "milestone"]
+    kind: Literal["growth", "difference", "joint", "transition", "count", "share", "milestone"]
     # what is read
-    measure: str | None = None  # a column of the measures table
-    per: str | None = None  # the measure it is divided by; totals are the ratio of sums
+    measure: str | None = None  # a measure or a number of the survey; of a share with a table: a column of that table
+    per: str | None = None  # what it is divided by; totals are the ratio of sums
     beside: tuple[str, ...] = ()  # other measures whose change is printed beside it
     aggregation: Literal["total", "mean", "median"] = "total"
     real: bool | None = None  # none: the log frame does not say; the headline is real and both are printed
     currency: str | None = None
     exits: Literal["missing", "zero"] = "missing"  # what a closed firm counts as, in totals
     population: Where = {}  # column of the firms table -> codes that belong
+    firms: tuple[str, ...] = ()  # of these, only the firms named here, before outcomes are read; none: all of them
     source_statuses: tuple[Literal["none", "indirect", "direct"], ...] = Field((), alias="from")
     target_statuses: tuple[Literal["none", "indirect", "direct"], ...] = Field((), alias="to")
     consecutive: int = Field(1, ge=1)  # years in a row that the new status must hold
@@ -75,8 +76,9 @@ class Indicator(Spec):
     filled: tuple[str, ...] = ()  # columns that must not be empty
     dated: str | None = None  # the date column: a row counts once this day has come
     distinct: str | None = None  # none: rows are counted
-    by: str | None = None
+    by: str | None = None  # a column of the table, or of the firms in it
     each: tuple[Code, ...] = ()  # every one of these values of `by` must reach the target
+    each_year: bool = False  # every full calendar year from the project's start to the due date must reach the target
     milestone: str | None = None  # id in the milestones table; default: this indicator's own
     of: tuple[str, ...] = ()
     combine: Literal["each", "all"] | None = None  # none: as the study says
@@ -107,17 +109,26 @@ class Indicator(Spec):
         needed = {
             "growth": self.measure,
             "difference": self.of,
+            "joint": self.of,
             "transition": self.source_statuses and self.target_statuses,
             "count": self.table,
             "share": self.measure or (self.table and self.where),
             "milestone": True,
         }
-        say = {"growth": "a measure", "difference": "of: [indicators]", "transition": "from and to", "count": "a table"}
+        say = {
+            "growth": "a measure",
+            "difference": "of: [indicators]",
+            "joint": "of: [indicators]",
+            "transition": "from and to",
+            "count": "a table",
+        }
         say["share"] = "a measure, or a table and where"
         if not needed[self.kind]:
             raise ValueError(f"{self.id}: kind {self.kind} needs {say[self.kind]}")
         if self.each and not self.by:
             raise ValueError(f"{self.id}: 'each' lists values of a column; name it with 'by'")
+        if self.each_year and not self.dated:
+            raise ValueError(f"{self.id}: 'each_year' counts by year; name the date with 'dated'")
         if self.where_all and not self.distinct:
             raise ValueError(f"{self.id}: 'where_all' compares rows of one id; name the id with 'distinct'")
         if set(self.text) != {"es", "en"}:

@@ -239,7 +239,7 @@ class Study(Spec):
     """Everything that was decided before outcomes were read: the pre-analysis plan."""
 
     study: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
-    stage: Literal["midterm", "final", "expost"]
+    stage: Literal["baseline", "midterm", "final", "expost"]
     as_of: date
     programme: Programme
     data: Source
@@ -269,6 +269,7 @@ class Study(Spec):
     queries: dict[
         str, Literal["keep", "set_missing", "drop_firm"]
     ] = {}  # rule of the check -> what happens to its cells; default keep
+    labels: dict[str, dict[str, dict[str, str]]] = {}  # column -> code -> {language: word}, for codes of your own
     report: Report = Report()
     root: Path = Field(Path(), exclude=True)  # the folder that holds params/; set by the reader
 

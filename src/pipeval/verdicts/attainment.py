@@ -23,7 +23,7 @@ from .readings import count, milestone, share, transition
 STATES = ("met", "partly_met", "not_met", "not_yet_due", "not_measurable", "infeasible")
 
 _READ = {"growth": growth, "transition": transition, "count": count, "share": share, "milestone": milestone}
-_ABSENT = ("no_table", "no_column", "no_measure", "no_milestone_row", "no_estimate")
+_ABSENT = ("no_table", "no_column", "no_measure", "no_milestone_row", "no_estimate", "no_full_year")
 _TOLERANCE = 1e-9  # a share computed from sums may miss its target in the last bit
 
 
@@ -74,10 +74,10 @@ def attainment(
     Attained
         Numbers are NaN where undefined; nothing raises for missing data.
     """
-    if indicator.kind == "difference":
-        reading = _difference(indicator, differences or {}, study)
-    else:
-        reading = _READ[indicator.kind](indicator, inputs, study)
+    if indicator.kind == "joint":
+        return joined(indicator, {}, study)
+    difference = indicator.kind == "difference"
+    reading = _difference(indicator, differences or {}, study) if difference else reading_of(indicator, inputs, study)
     due = indicator_due(indicator, study.calendar)
     target = indicator.target if indicator.target is not None else reading.needed
     state, remarks = _state(indicator, reading, target, due, study)
@@ -93,18 +93,50 @@ def attainment(
         target=np.nan if target is None else target,
         due=due,
         strip=reading.strip | _projection(indicator, reading, due, study),
-        remarks=(*indicator.remarks, *reading.remarks, *remarks, *_dated(indicator, study)),
+        remarks=(*_wording(indicator), *reading.remarks, *remarks, *_dated(indicator, study)),
+    )
+
+
+def reading_of(indicator: Indicator, inputs: Inputs, study: Study) -> Reading:
+    """What the tables say of one indicator in the study's reference year; those that read others together have no such reading."""
+    return _READ[indicator.kind](indicator, inputs, study)
+
+
+def joined(indicator: Indicator, parts: Mapping[str, Attained], study: Study) -> Attained:
+    """Whether every indicator that a joint one names was reached: its value is how many were, its target how many there are.
+
+    Partly met when some, not all, are met or partly met. One that cannot be measured or attained, or is not due, decides.
+    """
+    states = {key: parts[key].state if key in parts else "not_measurable" for key in indicator.of}
+    deciding = [s for s in ("infeasible", "not_measurable", "not_yet_due") if s in states.values()]
+    reached = float(sum(s == "met" for s in states.values()))
+    known = [s for s in states.values() if s in ("met", "partly_met", "not_met")]
+    if deciding:
+        state = deciding[0]
+    else:
+        state = "met" if set(known) == {"met"} else "not_met" if set(known) == {"not_met"} else "partly_met"
+    unknown = tuple(f"part_unknown={key}" for key, s in states.items() if s == "not_measurable")
+    value = np.nan if not known or unknown else reached
+    return Attained(
+        state=state,
+        value=value,
+        n=min((parts[key].n for key in indicator.of if key in parts), default=0),
+        interim=value if state == "not_yet_due" else np.nan,
+        target=float(len(indicator.of)),
+        due=indicator_due(indicator, study.calendar),
+        remarks=(*_wording(indicator), *unknown),
     )
 
 
 def _state(
     indicator: Indicator, reading: Reading, target: float | None, due: date | None, study: Study
 ) -> tuple[str, tuple[str, ...]]:
+    said = any(remark.startswith(_ABSENT) for remark in reading.remarks)
+    gap = ("no_data",) if np.isnan(reading.value) and not said else ()
     if target is None:
-        return "not_measurable", () if "target_not_stated" in indicator.remarks else ("target_not_stated",)
+        return "not_measurable", gap if "target_not_stated" in indicator.remarks else ("target_not_stated", *gap)
     if np.isnan(reading.value):
-        said = any(remark.startswith(_ABSENT) for remark in reading.remarks)
-        return "not_measurable", () if said else ("no_data",)
+        return "not_measurable", gap
     if reading.eligible is not None and indicator.direction == "increase" and target > reading.eligible:
         return "infeasible", (f"eligible={reading.eligible}",)
     early_goal = study.stage == "midterm" and indicator.level == "goal"
@@ -122,6 +154,13 @@ def _state(
     if target > 0 and reading.value >= study.verdicts.partly_from * target - _TOLERANCE:
         return "partly_met", remarks
     return "not_met", remarks
+
+
+def _wording(indicator: Indicator) -> tuple[str, ...]:
+    """How the wording was read; once the firms are named, that they must be is no longer to be said."""
+    if not indicator.firms:
+        return indicator.remarks
+    return (*(r for r in indicator.remarks if r != "reading_thirty_fixed_beforehand"), f"named_firms={len(indicator.firms)}")
 
 
 def _dated(indicator: Indicator, study: Study) -> tuple[str, ...]:

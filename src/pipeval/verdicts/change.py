@@ -5,20 +5,24 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from ..data.measures import MONEY
 from ..study.logframe import Indicator
 from ..study.specs import Study
-from .inputs import Inputs, Reading, at, closed_by, members, over, years
+from .inputs import Inputs, Reading, at, closed_by, measured, members, over, years
+
+SUMS = (*(m for m in MONEY if m != "price"), "exports_usd", "jobs", "workers_unpaid")
+"""Measures of which a closed firm has none: they add up over firms."""
 
 
 def growth(indicator: Indicator, inputs: Inputs, study: Study) -> Reading:
     """Change of a measure between the base and the reference year, over the same firms at both ends.
 
     A firm that did not answer at one end is left out at both. A closed firm counts as zero where the indicator says so, and is
-    left out otherwise; the other figure stands in the strip. Totals are sums (a ratio is the ratio of sums); mean and median are
-    of the firms' own changes, for firms with a positive base.
+    left out otherwise; the other figure stands in the strip (of a ratio: closed firms in the sums of the base only). Totals are
+    sums (a ratio is the ratio of sums); mean and median are of the firms' own changes, for firms with a positive base.
     """
     real = indicator.real is not False and study.money.headline == "real"
-    frame = inputs.real if real else inputs.nominal
+    frame = measured(inputs, (indicator.measure, indicator.per), real)
     absent = [m for m in (indicator.measure, indicator.per) if m and m not in frame.columns]
     if absent:
         return Reading(remarks=tuple(f"no_measure={m}" for m in absent))
@@ -30,11 +34,13 @@ def growth(indicator: Indicator, inputs: Inputs, study: Study) -> Reading:
         remarks += (f"closed_as_zero={closed.sum()}" if zero else f"closed_left_out={closed.sum()}",)
     baseline, current, change = aggregate(panel, indicator.aggregation)
     strip = {how: aggregate(panel, how)[2] for how in ("total", "mean", "median")}
-    if closed.any() and indicator.per is None:
+    if closed.any() and _adds_up(indicator):
         other = pairs[~closed] if zero else pairs
         strip["survivors_only" if zero else "exits_as_zero"] = aggregate(other, indicator.aggregation)[2]
     money = indicator.real is not False
     nominal_change = _change_of(indicator, inputs, inputs.nominal, study, indicator.measure) if money else np.nan
+    if real and not np.isnan(nominal_change):
+        strip["current_prices"] = nominal_change
     for measure in indicator.beside:
         strip[measure] = _change_of(indicator, inputs, frame, study, measure)
     if indicator.real and not real:
@@ -43,6 +49,13 @@ def growth(indicator: Indicator, inputs: Inputs, study: Study) -> Reading:
         remarks += (f"zero_base={(panel['base'] <= 0).sum()}",)
     sign = 1 if indicator.direction == "increase" else -1
     return Reading(sign * change, baseline, current, change, nominal_change, len(panel), strip=strip, remarks=remarks)
+
+
+def _adds_up(indicator: Indicator) -> bool:
+    """Whether a closed firm's figure can be zero: sales can, the price of what nobody sells cannot; of a ratio, both sums can."""
+    if indicator.per:
+        return indicator.aggregation == "total"
+    return indicator.measure != "price" and (indicator.aggregation == "total" or indicator.measure in SUMS)
 
 
 def paired(indicator: Indicator, inputs: Inputs, frame: pd.DataFrame, study: Study) -> tuple[pd.DataFrame, tuple[str, ...]]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,6 +12,8 @@ import pandas as pd
 from ..study.calendar import indicator_due
 from ..study.logframe import Indicator, Where
 from ..study.specs import Study
+
+_ANSWERED = ("complete", "partial")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,8 +67,38 @@ def selected(frame: pd.DataFrame, where: Where) -> pd.Series:
 
 
 def members(indicator: Indicator, firms: pd.DataFrame) -> pd.Index:
-    """Firms of the indicator's population."""
-    return firms.index[selected(firms, indicator.population)]
+    """Firms of the indicator's population; of these, the ones that it names, where it names any."""
+    ids = firms.index[selected(firms, indicator.population)]
+    return ids[ids.isin(indicator.firms)] if indicator.firms else ids
+
+
+def column_of(table: pd.DataFrame, name: str) -> str:
+    """The table's column of that name; of money, the one with the unit behind it, so that a log frame fits any currency.
+
+    >>> column_of(pd.DataFrame(columns=["firm_id", "saving_kmxn"]), "saving")
+    'saving_kmxn'
+    """
+    money = [c for c in table if re.fullmatch(rf"{re.escape(name)}_k[a-z]{{3}}", c)]
+    return money[0] if name not in table and money else name
+
+
+def measured(inputs: Inputs, names: Iterable[str | None], real: bool = False) -> pd.DataFrame:
+    """The measures, at constant or current prices, and beside them the numbers of the survey that `names` asks for.
+
+    A log frame may ask for a number that is no measure of its own (unit costs, joint purchases). Money is found without the
+    unit in its column's name and is known at current prices only.
+    """
+    frame, survey = (inputs.real if real else inputs.nominal), inputs.tables.get("survey")
+    if survey is None:
+        return frame
+    answered = survey[survey["response"].isin(_ANSWERED)] if "response" in survey else survey
+    rows = answered.drop_duplicates(["firm_id", "ref_year"]).set_index(["firm_id", "ref_year"])
+    found = {}
+    for name in (n for n in names if n and n not in frame.columns):
+        column = column_of(rows, name)
+        if column in rows and not (real and column != name) and pd.api.types.is_numeric_dtype(rows[column]):
+            found[name] = rows[column].astype(float).reindex(frame.index)
+    return frame.assign(**found) if found else frame
 
 
 def years(indicator: Indicator, study: Study) -> tuple[int, int]:

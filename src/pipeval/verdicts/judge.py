@@ -19,19 +19,17 @@ from ..errors import DesignError, some
 from ..study.calendar import indicator_due
 from ..study.logframe import Indicator, LogFrame
 from ..study.specs import Study
-from .attainment import Attained, attainment
+from .attainment import Attained, attainment, joined
 from .evidence import count_row, evidence, joint_evidence
 from .inputs import Inputs
+from .ladder import COUNT_CHECKS, rests_on
+from .readings import documents
 
 COLUMNS = (
     "id", "level", "component", "text_es", "text_en", "attainment", "evidence", "baseline", "current", "change", "nominal_change",
     "value", "target", "unit", "direction", "due", "interim", "projection", "n", "effect", "effect_low", "effect_high", "p_value",
-    "p_adjusted", "mde", "relevant_effect", "gross", "expected", "remarks",
+    "p_adjusted", "mde", "relevant_effect", "gross", "expected", "oecd_step", "sms", "lights", "document", "verified", "remarks",
 )  # fmt: skip
-
-
-COUNT_CHECKS = ("attrition", "spillover")
-"""Design checks that bear on a net count: it compares firms of one export status, so matching and trends do not enter."""
 
 
 def verdict_table(
@@ -62,7 +60,8 @@ def verdict_table(
     -------
     DataFrame
         Columns `COLUMNS`. Effects, intervals and `mde` are shares on scales log and poisson, net firms for counts. `p_adjusted` is
-        Holm's over `study.verdicts.primary`, NaN elsewhere. `due` is a date or NaT.
+        Holm's over `study.verdicts.primary`, NaN elsewhere. `due` is a date or NaT. Beside the axes, never in them: `oecd_step`,
+        `sms` and `lights` (`ladder.rests_on`), `document` and `verified`, the share of the proofs seen (`readings.documents`).
 
     Raises
     ------
@@ -74,13 +73,16 @@ def verdict_table(
     mdes = {} if power is None else power.set_index("outcome")["mde"].to_dict()
     table = pd.DataFrame([_verdict(i, logframe, study, found[i.id], rows, checks, mdes, counts) for i in logframe.indicators])
     table["due"] = pd.to_datetime(table["due"])
-    return table[list(COLUMNS)]
+    proofs = pd.DataFrame([documents(i, inputs, study) for i in logframe.indicators], columns=["document", "verified"])
+    ground = pd.DataFrame([rests_on(i, logframe, study, found[i.id], rows, checks) for i in logframe.indicators])
+    return pd.concat([table, proofs, ground], axis=1)[list(COLUMNS)]
 
 
 def attained(logframe: LogFrame, inputs: Inputs, study: Study, estimates: Mapping[str, dict] | None = None) -> dict[str, Attained]:
     """The first axis of every indicator, by id; `estimates`, by indicator id, serve the rows that compare with controls."""
     better = {key: _signed(row) for key, row in (estimates or {}).items()}
-    return {i.id: attainment(i, inputs, study, better) for i in logframe.indicators}
+    found = {i.id: attainment(i, inputs, study, better) for i in logframe.indicators}
+    return found | {i.id: joined(i, found, study) for i in logframe.indicators if i.kind == "joint"}
 
 
 def aggregator_strip(found: Mapping[str, Attained]) -> pd.DataFrame:
@@ -162,11 +164,14 @@ def _grade(
     if study.stage == "midterm" and indicator.level == "goal":
         return "not_assessed", ("early_no_verdict",)
     early = ("early",) if study.stage == "midterm" else ()
-    if indicator.kind == "difference":
+    if indicator.kind == "joint" and not any(logframe.indicator(key).effect for key in indicator.of):
+        return "descriptive", ()
+    if indicator.kind in ("difference", "joint"):
         grade, remarks = _joint(indicator, logframe, study, rows, checks)
         return grade, (*remarks, *early)
     if indicator.effect is None and indicator.kind != "transition":
-        return "descriptive", ("no_comparison",) if indicator.kind in ("growth", "share") else ()
+        change = indicator.kind == "growth" or (indicator.kind == "share" and indicator.table in (None, "survey"))
+        return "descriptive", ("no_comparison",) if change else ()
     row = rows.get(indicator.id)
     power = None if np.isnan(mde) else mde
     relevant, alpha = _relevant(indicator, study), study.power.alpha
@@ -184,9 +189,9 @@ def _grade(
 def _joint(indicator: Indicator, logframe: LogFrame, study: Study, rows: Mapping[str, dict], checks) -> tuple[str, tuple[str, ...]]:
     parts = [logframe.indicator(key) for key in indicator.of]
     # "better than the control group" asks for a difference above zero: no size is ruled out unless the row states one
-    estimates, relevant = [rows.get(p.id) for p in parts], [indicator.relevant_effect] * len(parts)
-    alpha = study.power.alpha
-    if (indicator.combine or study.verdicts.joint) == "all":
+    relevant = [indicator.relevant_effect or (_relevant(p, study) if indicator.kind == "joint" else None) for p in parts]
+    estimates, alpha = [rows.get(p.id) for p in parts], study.power.alpha
+    if indicator.kind == "joint" or (indicator.combine or study.verdicts.joint) == "all":
         return joint_evidence(estimates, checks, relevant, alpha=alpha)
     graded = [evidence(row, checks, effect, alpha=alpha) for row, effect in zip(estimates, relevant, strict=True)]
     order = ("adverse", "not_assessed", "target_ruled_out", "inconclusive", "indicative", "demonstrated")

@@ -14,7 +14,7 @@ import pandas as pd
 from ..study.calendar import indicator_due
 from ..study.logframe import Indicator
 from ..study.specs import Study
-from .inputs import Inputs, Reading, at, closed_by, members, over, selected, years
+from .inputs import Inputs, Reading, at, closed_by, column_of, measured, members, over, selected, years
 from .net import changed_status
 
 
@@ -37,7 +37,11 @@ def transition(indicator: Indicator, inputs: Inputs, study: Study) -> Reading:
 
 
 def count(indicator: Indicator, inputs: Inputs, study: Study) -> Reading:
-    """Rows, or distinct ids, of a table that fulfil the indicator's conditions; with `each`, the smallest group's count."""
+    """Rows, or distinct ids, of a table that fulfil the indicator's conditions.
+
+    With `each` it is the smallest group's count, with `each_year` that of the poorest full calendar year between the project's
+    start and the due date.
+    """
     table = _table(indicator, inputs)
     if table is None:
         return Reading(remarks=(f"no_table={indicator.table}",))
@@ -45,8 +49,10 @@ def count(indicator: Indicator, inputs: Inputs, study: Study) -> Reading:
     if absent:
         return Reading(remarks=tuple(f"no_column={c}" for c in absent))
     rows = _counting_rows(indicator, table, inputs, study, study.as_of)
-    value, strip = _number(indicator, rows)
     due = indicator_due(indicator, study.calendar)
+    if indicator.each_year:
+        return _yearly(indicator, rows, study, due)
+    value, strip = _number(indicator, rows)
     past = indicator.dated is not None and due is not None and due < study.as_of
     by_due = _number(indicator, _counting_rows(indicator, table, inputs, study, due))[0] if past else np.nan
     of_firms = indicator.distinct == "firm_id"
@@ -56,10 +62,15 @@ def count(indicator: Indicator, inputs: Inputs, study: Study) -> Reading:
 
 
 def share(indicator: Indicator, inputs: Inputs, study: Study) -> Reading:
-    """Share of firms whose row fulfils `where`, among those whose row is filled; or one sum as a share of another."""
+    """Share of firms whose row fulfils `where`, among those whose row is filled; or one sum as a share of another.
+
+    The sums are of measures in the base and the reference year or, where a table is named, of its columns up to the evaluation.
+    """
     base, now = years(indicator, study)
+    if indicator.measure and indicator.table:
+        return _share_of_table(indicator, inputs, study)
     if indicator.measure:
-        frame = inputs.nominal
+        frame = measured(inputs, (indicator.measure, indicator.per))
         absent = [m for m in (indicator.measure, indicator.per) if m and m not in frame.columns]
         if absent:
             return Reading(remarks=tuple(f"no_measure={m}" for m in absent))
@@ -72,8 +83,33 @@ def share(indicator: Indicator, inputs: Inputs, study: Study) -> Reading:
         if absent:
             return Reading(remarks=tuple(f"no_column={c}" for c in absent))
         (before, _), (after, n) = (_share_of_firms(indicator, table, inputs, year) for year in (base, now))
+        before = before if "ref_year" in table else np.nan  # a table without years has no earlier state
     sign = 1 if indicator.direction == "increase" else -1
     return Reading(sign * after, before, after, n=n)
+
+
+def documents(indicator: Indicator, inputs: Inputs, study: Study) -> tuple[str, float]:
+    """The documents that prove an indicator, joined by semicolons, and the share of its proofs that was seen.
+
+    Proofs are the milestones done by the evaluation, of whatever kind the indicator is; for figures of direct exports, the
+    declarations that customs hold of the firms said to export in the reference year. NaN where neither is at hand.
+    """
+    rows = inputs.tables.get("milestones", pd.DataFrame(columns=["indicator_id"]))
+    rows = rows[rows["indicator_id"].astype(object) == (indicator.milestone or indicator.id)]
+    if len(rows):
+        rows = rows[pd.to_datetime(rows["done_on"]) <= pd.Timestamp(study.as_of)]
+    if len(rows):
+        names = rows["document"].dropna().astype(str) if "document" in rows else []
+        return "; ".join(dict.fromkeys(names)), float(selected(rows, {"verified": (True,)}).mean())
+    exports = indicator.measure in ("exports", "exports_direct", "exports_usd") or "direct" in indicator.target_statuses
+    customs = inputs.tables.get("customs")
+    if not exports or customs is None or customs.empty or "exports_direct" not in inputs.nominal:
+        return "", np.nan
+    now = years(indicator, study)[1]
+    said = at(inputs.nominal, "exports_direct", now).reindex(members(indicator, inputs.firms))
+    declared = customs.loc[(customs["year"] == now) & (customs["fob_usd"] > 0), "firm_id"]
+    exporters = said.index[said > 0]
+    return "", float(exporters.isin(declared).mean()) if len(exporters) else np.nan
 
 
 def milestone(indicator: Indicator, inputs: Inputs, study: Study) -> Reading:
@@ -104,7 +140,8 @@ def _table(indicator: Indicator, inputs: Inputs) -> pd.DataFrame | None:
 
 
 def _absent(indicator: Indicator, table: pd.DataFrame) -> list[str]:
-    columns = {*indicator.where, *indicator.filled, indicator.dated, indicator.distinct, indicator.by}
+    columns = {*indicator.where, *indicator.filled, indicator.dated, indicator.distinct}
+    columns |= {indicator.by} if "firm_id" not in table else set()
     columns |= {c for group in indicator.where_all for c in group}
     return sorted(c for c in columns if c and c not in table.columns)
 
@@ -120,7 +157,39 @@ def _counting_rows(indicator: Indicator, table: pd.DataFrame, inputs: Inputs, st
         rows = rows[pd.to_datetime(rows[indicator.dated]) <= pd.Timestamp(until)]
     for group in indicator.where_all:
         rows = rows[rows[indicator.distinct].isin(rows.loc[selected(rows, group), indicator.distinct])]
+    if indicator.by and indicator.by not in rows and "firm_id" in rows:
+        firms = inputs.tables["enterprises"].set_index("firm_id") if "enterprises" in inputs.tables else inputs.firms
+        rows = rows.assign(**{indicator.by: rows["firm_id"].map(firms.get(indicator.by, pd.Series(dtype=object)))})
     return rows
+
+
+def _yearly(indicator: Indicator, rows: pd.DataFrame, study: Study, due: date | None) -> Reading:
+    """The count of the poorest year, and by group and year the counts that it is the smallest of."""
+    start = study.calendar.project_start if study.calendar else date(study.baseline.year, 1, 1)
+    last = min(study.as_of, due) if due else study.as_of
+    full = range(start.year + (start > date(start.year, 1, 1)), last.year + (last >= date(last.year, 12, 31)))
+    strip, counts = {}, []
+    for year in full:
+        value, groups = _number(indicator, rows[pd.to_datetime(rows[indicator.dated]).dt.year == year])
+        counts.append(value)
+        strip |= {f"{group} {year}": n for group, n in groups.items()} or {str(year): value}
+    if not counts:
+        return Reading(remarks=("no_full_year",))
+    return Reading(min(counts), 0.0, min(counts), n=len(rows), strip=strip)
+
+
+def _share_of_table(indicator: Indicator, inputs: Inputs, study: Study) -> Reading:
+    table = _table(indicator, inputs)
+    if table is None:
+        return Reading(remarks=(f"no_table={indicator.table}",))
+    columns = [column_of(table, c) for c in (indicator.measure, indicator.per) if c]
+    absent = [c for c in columns if c not in table.columns] + _absent(indicator, table)
+    if absent:
+        return Reading(remarks=tuple(f"no_column={c}" for c in absent))
+    rows = _counting_rows(indicator, table, inputs, study, study.as_of).dropna(subset=columns)
+    part, whole = rows[columns[0]].astype(float), rows[columns[-1]].astype(float)
+    value = float(over(part.sum(), whole.sum()) if indicator.per else part.mean())
+    return Reading(value if indicator.direction == "increase" else -value, np.nan, value, n=len(rows))
 
 
 def _number(indicator: Indicator, rows: pd.DataFrame) -> tuple[float, dict[str, float]]:
