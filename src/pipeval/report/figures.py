@@ -11,9 +11,12 @@ from .bundle import Bundle
 from .curve_plots import CHOICES, curve, curve_choices, curve_rows
 from .did_plots import detectable, event_study, forest, sensitivity, sensitivity_rows
 from .labels import covariate_label, outcome_label
+from .money_plots import cofinancing_path, counterpart_path, s_curve
+from .opinion_plots import response_map, satisfaction_bars
 from .plots import INK, QUIET, disbursement, export_status, love_plot, overlap, sample_flow, trends
 from .tables import chosen_rows
 from .text import Text
+from .value_plots import benchmark_forest, return_distribution, tornado
 
 STYLE = {
     "font.family": "DejaVu Sans",
@@ -171,6 +174,43 @@ def _disbursement_figure(bundle: Bundle, text: Text) -> object:
     return _single(bundle, text, bundle.table("disbursement"), disbursement, 2.3)
 
 
+def _progress_figure(bundle: Bundle, text: Text) -> object:
+    return _single(bundle, text, bundle.table("progress_path"), s_curve, 2.5)
+
+
+def _cofinancing_figure(bundle: Bundle, text: Text) -> object:
+    return _single(bundle, text, bundle.table("cofinancing_path"), cofinancing_path, 2.5)
+
+
+def _counterpart_figure(bundle: Bundle, text: Text) -> object:
+    return _single(bundle, text, bundle.table("counterpart_path"), counterpart_path, 2.5)
+
+
+def _satisfaction_figure(bundle: Bundle, text: Text) -> object:
+    frame = bundle.table("satisfaction_shares")
+    return _single(bundle, text, frame, satisfaction_bars, 1.0 + 0.22 * len(frame[["component", "item"]].drop_duplicates()))
+
+
+def _response_figure(bundle: Bundle, text: Text) -> object:
+    frame = chosen_rows(bundle.table("response_map"), {"where": {"by": ["component"]}})
+    return _single(bundle, text, frame, response_map, 1.4 + 0.24 * len(frame[["component", "item"]].drop_duplicates()))
+
+
+def _return_figure(bundle: Bundle, text: Text) -> object:
+    return _single(bundle, text, bundle.table("return_draws_hist"), return_distribution, 2.4)
+
+
+def _tornado_figure(bundle: Bundle, text: Text) -> object:
+    frame = bundle.table("return_tornado")
+    return _single(bundle, text, frame, tornado, 1.0 + 0.3 * len(frame))
+
+
+def _benchmark_figure(bundle: Bundle, text: Text) -> object:
+    frame = bundle.table("comparison")
+    frame = frame.assign(name=[outcome_label(o, bundle, text.language) for o in frame["outcome"]])
+    return _single(bundle, text, frame, benchmark_forest, 1.0 + 0.24 * len(frame))
+
+
 def _signed(outcome: dict) -> float | None:
     """The relevant effect with the sign that is sought: negative where less is better."""
     effect = outcome.get("relevant_effect")
@@ -232,4 +272,12 @@ FIGURES = {
     "sensitivity": ("sensitivity", _sensitivity_figure),
     "transitions": ("transitions", _status_figure),
     "disbursement": ("disbursement", _disbursement_figure),
+    "counterpart_path": ("counterpart_path", _counterpart_figure),
+    "cofinancing_path": ("cofinancing_path", _cofinancing_figure),
+    "s_curve": ("progress_path", _progress_figure),
+    "satisfaction": ("satisfaction_shares", _satisfaction_figure),
+    "response_map": ("response_map", _response_figure),
+    "return_distribution": ("return_draws_hist", _return_figure),
+    "tornado": ("return_tornado", _tornado_figure),
+    "benchmark_forest": ("comparison", _benchmark_figure),
 }

@@ -23,6 +23,7 @@ from .bundle import Bundle, read_bundle
 from .document import cover, markdown
 from .figures import draw
 from .sentences import programme_name
+from .labels import study_words
 from .text import Text, read_text
 from .word import finish, reference
 
@@ -44,7 +45,8 @@ def render(folder: str | Path, languages: Sequence[str] = ()) -> list[Path]:
     bundle = read_bundle(folder)
     chosen = bundle.study.get("report", {})
     words = [
-        read_text(lang, chosen.get("locales", {}).get(lang, "")) for lang in languages or chosen.get("languages", ["es", "en"])
+        study_words(read_text(lang, chosen.get("locales", {}).get(lang, "")), bundle.study)
+        for lang in languages or chosen.get("languages", ["es", "en"])
     ]
     with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
         # pandoc works on one language while the figures of the next are drawn.

@@ -12,6 +12,7 @@ from .judgement import answer, listing, tally
 from .labels import covariate_label, in_sentence, outcome_label
 from .match_sentences import GOOD_BALANCE, TOLERABLE_BALANCE, cluster_words, design_of, family
 from .match_sentences import SENTENCES as OF_MATCH
+from .programme_sentences import SENTENCES as OF_PROGRAMME
 from .sensitivity_sentences import SENTENCES as OF_SENSITIVITY
 from .tables import formatted, results
 from .text import Text, escape
@@ -335,5 +336,6 @@ SENTENCES = (
         "untestable": untestable,
     }
     | OF_MATCH
+    | OF_PROGRAMME
     | OF_SENSITIVITY
 )
