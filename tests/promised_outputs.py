@@ -7,7 +7,7 @@ import sys
 import zipfile
 from pathlib import Path
 
-STUDIES = ("guanajuato_midterm", "guanajuato_final", "guanajuato_expost", "michigan_final")
+STUDIES = ("guanajuato_baseline", "guanajuato_midterm", "guanajuato_final", "guanajuato_expost", "michigan_final", "wine_final")
 VERDICT_WORDS = {"es": "Evidencia", "en": "Evidence"}
 
 

@@ -47,7 +47,7 @@ def test_a_failed_run_leaves_the_last_report_alone(tmp_path, capsys):
     from pipeval.data.sample import Knobs, sample_programme, write
 
     (tmp_path / "params").mkdir()
-    for name in ("guanajuato.yaml", "guanajuato_final.yaml"):
+    for name in ("guanajuato.yaml", "guanajuato_final.yaml", "guanajuato.lock.json"):
         (tmp_path / "params" / name).write_text((ROOT / "params" / name).read_text(encoding="utf-8"), encoding="utf-8")
     write(sample_programme(Knobs()), tmp_path / "data" / "sample")
     params, out = str(tmp_path / "params" / "guanajuato_final.yaml"), tmp_path / "reports"
@@ -112,7 +112,7 @@ def test_the_control_group_workbench_runs_and_writes_the_choice(tmp_path):
     from pipeval import read_study
 
     (tmp_path / "params").mkdir()
-    for name in ("guanajuato.yaml", "guanajuato_final.yaml"):
+    for name in ("guanajuato.yaml", "guanajuato_final.yaml", "guanajuato.lock.json"):
         (tmp_path / "params" / name).write_text((ROOT / "params" / name).read_text(encoding="utf-8"), encoding="utf-8")
     params, out = tmp_path / "params" / "guanajuato_final.yaml", tmp_path / "out"
     before = params.read_text(encoding="utf-8")

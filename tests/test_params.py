@@ -70,7 +70,7 @@ def test_all_faults_at_once(small):
     assert "small.yaml: 6 fault(s)" in found
     for words in (
         "as_of:",
-        "stage: Input should be 'midterm', 'final' or 'expost'; found 'finale'",
+        "stage: Input should be 'baseline', 'midterm', 'final' or 'expost'; found 'finale'",
         "baseline.yaer",
         "outcomes.0.id",
         "outcomes.0.scale",

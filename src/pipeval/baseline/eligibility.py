@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from ..data.intervals import wilson
+from ..data.intervals import with_share
 from ..data.load import Tables
 from ..data.measures import Measures
 from ..data.treatment import SIZE_BANDS, classify_size
@@ -67,35 +67,28 @@ def criteria(tables: Tables, classes: pd.DataFrame, study: Study) -> pd.DataFram
     is not met, 1 when all are, else NaN).
     """
     firms = tables["enterprises"].drop_duplicates("firm_id").set_index("firm_id")
-    table = firms[[c for c in study.eligibility.criteria if c in firms]].astype(float)
+    table = firms.reindex(columns=list(study.eligibility.criteria)).astype(float)  # what no file says is not known
     rank = classes[study.eligibility.size_rule].map({size: i for i, size in enumerate(SIZES)}).reindex(table.index)
     table["size"] = (rank <= SIZES.index(study.eligibility.largest)).astype(float).where(rank.notna())
     whole = table.prod(axis=1).where(table.notna().all(axis=1) | (table == 0).any(axis=1))
     return table.assign(all_criteria=whole.where(~(table == 0).any(axis=1), 0.0))
 
 
-def eligibility_table(met: pd.DataFrame, arms: pd.Series) -> pd.DataFrame:
+def eligibility_table(met: pd.DataFrame, arms: pd.Series, level: float = 0.95) -> pd.DataFrame:
     """One row a criterion and arm: how many firms meet it.
 
     Returns
     -------
     DataFrame
         `criterion, arm, n, n_met, n_not_met, n_not_known, share` (met, of the firms where it is known), `share_low, share_high`
-        (Wilson, 95 per cent; the firms of a register are read as a sample of those that the same rules would admit).
+        (Wilson; the firms of a register are read as a sample of those that the same rules would admit).
     """
     rows = []
     for criterion in met:
         for arm, part in met[criterion].groupby(arms.reindex(met.index)):
             rows.append([criterion, arm, len(part), int((part == 1).sum()), int((part == 0).sum()), int(part.isna().sum())])
     table = pd.DataFrame(rows, columns=["criterion", "arm", "n", "n_met", "n_not_met", "n_not_known"])
-    return with_share(table, table["n_met"], table["n_met"] + table["n_not_met"])
-
-
-def with_share(table: pd.DataFrame, k: pd.Series, n: pd.Series) -> pd.DataFrame:
-    """The table with `share` (k of n, NaN of nothing) and its Wilson limits `share_low, share_high`."""
-    low, high = wilson(k, n)
-    share = k / n.where(n > 0)
-    return table.assign(share=share.astype(float), share_low=low, share_high=high)
+    return with_share(table, table["n_met"], table["n_met"] + table["n_not_met"], level)
 
 
 def eligibility_exceptions(met: pd.DataFrame, classes: pd.DataFrame, arms: pd.Series, study: Study) -> pd.DataFrame:
@@ -115,10 +108,10 @@ def eligibility_exceptions(met: pd.DataFrame, classes: pd.DataFrame, arms: pd.Se
     return table.sort_values(["arm", "firm_id", "criterion"], kind="stable").reset_index(drop=True)
 
 
-def owners_table(firms: pd.DataFrame) -> pd.DataFrame:
+def owners_table(firms: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
     """One row an arm and gender of the owners: firms, and their share of those known (`arm, owner_gender, n, share …`)."""
     known = firms["owner_gender"].fillna("not_known")
     table = firms.groupby(["arm", known.rename("owner_gender")]).size().rename("n").reset_index()
     noted = table["n"].where(table["owner_gender"] != "not_known", 0).groupby(table["arm"]).transform("sum")
     k = table["n"].where(table["owner_gender"] != "not_known")
-    return with_share(table, k, noted)
+    return with_share(table, k, noted, level)

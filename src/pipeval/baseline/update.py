@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from ..data.disclosure import shown
 from ..data.load import Tables
 from ..data.measures import MONEY, Measures
 from ..study.specs import Study
@@ -37,8 +38,11 @@ def _both_ends(measured: Measures, study: Study, name: str, prices: str) -> pd.D
     return pd.DataFrame({end: values[year] for end, year in years.items()}).dropna()
 
 
-def _prices(measure: str, per: str | None) -> tuple[str, ...]:
-    return ("real", "nominal") if measure in MONEY else ("current_usd",) if measure == "exports_usd" else ("none",)
+def _prices(measure: str, study: Study) -> tuple[str, ...]:
+    """The price bases of a measure, that of the headline first; without a deflator there are no constant prices."""
+    if measure not in MONEY:
+        return ("current_usd",) if measure == "exports_usd" else ("none",)
+    return ("nominal",) if study.money.deflator is None else ("real", "nominal")
 
 
 def baseline_update(measured: Measures, firms: pd.DataFrame, study: Study) -> pd.DataFrame:
@@ -50,6 +54,7 @@ def baseline_update(measured: Measures, firms: pd.DataFrame, study: Study) -> pd
         `measure, prices` (`real, nominal, current_usd`, or `none` for what is no money), `arm, n` (firms with the figure in
         both years), `total_base, total_final, total_change` (NaN for figures per job and for price levels, which do not add up),
         `mean_base, mean_final, mean_change`, `value_change` (final to base: of totals, else of means; NaN for a base of zero).
+        Of fewer than five firms only their number is told.
         Money in thousands of the national currency; `exports_usd` in dollars.
 
     Notes
@@ -59,12 +64,12 @@ def baseline_update(measured: Measures, firms: pd.DataFrame, study: Study) -> pd
     """
     rows = []
     for name, (measure, per) in _known(measured, study).items():
-        for prices in _prices(measure, per):
+        for prices in _prices(measure, study):
             ends = _both_ends(measured, study, name, prices)
             for arm, part in ends.groupby(firms["arm"].reindex(ends.index)):
                 rows.append([name, prices, arm, len(part), *_change(part, additive=per is None and measure != "price")])
     columns = ["total_base", "total_final", "total_change", "mean_base", "mean_final", "mean_change", "value_change"]
-    return pd.DataFrame(rows, columns=["measure", "prices", "arm", "n", *columns])
+    return shown(pd.DataFrame(rows, columns=["measure", "prices", "arm", "n", *columns]), "n", columns)
 
 
 def _known(measured: Measures, study: Study) -> dict[str, tuple[str, str | None]]:
@@ -82,12 +87,13 @@ def _change(part: pd.DataFrame, additive: bool) -> list[float]:
 def doses(tables: Tables, firms: pd.DataFrame, study: Study) -> pd.DataFrame:
     """One row a participant: support received up to the end of the reference year (`per_thousand_usd, per_day`).
 
-    A participant without a service received nothing; one whose services carry no amount has NaN.
+    A participant without a service received nothing; one with a service whose amount, or date, is not known has NaN.
     """
     services = tables["services"]
-    services = services[services["start_on"].dt.year <= study.treatment.reference_year]
+    services = services[~(services["start_on"].dt.year > study.treatment.reference_year)]
     received = pd.DataFrame({PER_THOUSAND: services["programme_paid_usd"] / 1000, PER_DAY: services["days"]})
-    total = received.groupby(services["firm_id"]).sum(min_count=1)
+    received = received.where(services["start_on"].notna())
+    total = received.groupby(services["firm_id"]).sum(skipna=False)
     members = firms.index[firms["arm"] == "beneficiary"]
     found = total.reindex(members)
     found.loc[~members.isin(total.index)] = 0.0
@@ -100,7 +106,7 @@ def marginal_change(measured: Measures, firms: pd.DataFrame, tables: Tables, stu
     Returns
     -------
     DataFrame
-        `measure, prices` (real where it is money), `dose` (`per_thousand_usd, per_day`), `n` (participants with the figure in both
+        `measure, prices` (real where it is money and the study has a deflator, else nominal), `dose` (`per_thousand_usd, per_day`), `n` (participants with the figure in both
         years), `dose_mean`, `change_per_unit` (total change by total support), `estimate` (slope of a firm's change on its
         support, least squares), `std_error` (HC1), `conf_low, conf_high` (t, n − 2), `p_value`, `reading` (always
         `association`). NaN where support does not vary, or fewer than three firms are left.
@@ -127,7 +133,7 @@ def marginal_change(measured: Measures, firms: pd.DataFrame, tables: Tables, stu
         return pd.DataFrame(columns=[*columns, "reading"])
     support, rows = doses(tables, firms, study), []
     for name, (measure, per) in _known(measured, study).items():
-        prices = _prices(measure, per)[0]
+        prices = _prices(measure, study)[0]
         ends = _both_ends(measured, study, name, prices)
         change = (ends["after"] - ends["before"]).reindex(support.index)
         for dose in (PER_THOUSAND, PER_DAY):

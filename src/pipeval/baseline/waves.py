@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from ..data.intervals import with_share
 from ..data.load import Tables
 from ..data.measures import ANSWERED, Measures
 from ..study.specs import Study
-from .eligibility import with_share
 
 EVERYONE = "all"
 _MONTH = 365.25 / 12
@@ -18,7 +18,7 @@ def _register(tables: Tables) -> pd.DataFrame:
     return tables["enterprises"].drop_duplicates("firm_id").set_index("firm_id")
 
 
-def wave_table(tables: Tables, by: str = "arm") -> pd.DataFrame:
+def wave_table(tables: Tables, by: str = "arm", level: float = 0.95) -> pd.DataFrame:
     """One row a year and group of firms: what came back of the survey.
 
     Parameters
@@ -26,6 +26,8 @@ def wave_table(tables: Tables, by: str = "arm") -> pd.DataFrame:
     tables : Tables
     by : str
         The column of enterprises that groups firms.
+    level : float
+        Of the interval.
 
     Returns
     -------
@@ -48,7 +50,7 @@ def wave_table(tables: Tables, by: str = "arm") -> pd.DataFrame:
     columns = ["period", by, "n_registered", "n_surveyed", *(f"n_{code}" for code in codes), "n_recalled", "n_part_year"]
     table = pd.DataFrame(rows, columns=columns)
     came = table["n_complete"] + table["n_partial"]
-    table = with_share(table, came, table["n_registered"])
+    table = with_share(table, came, "n_registered", level)
     return table.assign(share_recalled=(table["n_recalled"] / came.where(came > 0)).astype(float))
 
 
@@ -78,7 +80,7 @@ def missing_figures(measured: Measures, firms: pd.DataFrame, study: Study) -> pd
     return table.assign(share=(table["n_missing"] / table["n"].where(table["n"] > 0)).astype(float))
 
 
-def freshness_table(tables: Tables, study: Study) -> pd.DataFrame:
+def survey_dates_table(tables: Tables, study: Study) -> pd.DataFrame:
     """One row an observation on when the base was measured: how old it was, and whether the programme had begun.
 
     Returns
@@ -158,11 +160,11 @@ def designation_table(tables: Tables, study: Study) -> pd.DataFrame:
         before, after = int((part < first).sum()), int((part >= first).sum())
         rows.append([code, len(part), before, after, len(part) - before - after])
     table = pd.DataFrame(rows, columns=["exp_status_baseline", "n", "n_before", "n_after", "n_not_known"])
-    table = with_share(table, table["n_before"], table["n_before"] + table["n_after"])
+    table = with_share(table, "n_before", table["n_before"] + table["n_after"], study.did.level)
     return table.assign(date=first.strftime("%Y-%m-%d") if pd.notna(first) else "")
 
 
-def consent_table(tables: Tables) -> pd.DataFrame:
+def consent_table(tables: Tables, level: float = 0.95) -> pd.DataFrame:
     """One row an arm: firms that agreed to give data, and firms whose answers are used though they did not.
 
     `arm, n, n_yes, n_no, n_not_known, share` (of those known), `share_low, share_high` (Wilson), `n_used_without` (answered the
@@ -177,4 +179,4 @@ def consent_table(tables: Tables) -> pd.DataFrame:
         used = int(part.index[said == 0].isin(answered).sum())
         rows.append([arm, len(part), int((said == 1).sum()), int((said == 0).sum()), int(said.isna().sum()), used])
     table = pd.DataFrame(rows, columns=["arm", "n", "n_yes", "n_no", "n_not_known", "n_used_without"])
-    return with_share(table, table["n_yes"], table["n_yes"] + table["n_no"])
+    return with_share(table, "n_yes", table["n_yes"] + table["n_no"], level)

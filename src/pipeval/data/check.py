@@ -143,7 +143,7 @@ def heaping(tables: Tables, study: Study) -> Found:
 def years(tables: Tables, study: Study) -> Found:
     """Part years, and years missing between two others."""
     survey = tables["survey"]
-    yield "partial_year", "survey", "months_covered", survey[survey["months_covered"].between(0, 11.99)]
+    yield "partial_year", "survey", "months_covered", survey[survey["months_covered"].between(0, 12, inclusive="left")]
     ordered = survey.sort_values(["firm_id", "ref_year"])
     step = ordered.groupby("firm_id")["ref_year"].diff()
     usual = np.sort(survey["ref_year"].dropna().unique())
@@ -195,10 +195,16 @@ def services(tables: Tables, study: Study) -> Found:
         return
     paid = rows["programme_paid_usd"].groupby(rows["firm_id"]).transform("sum")
     last = ~rows.iloc[::-1].duplicated("firm_id").iloc[::-1]
-    yield "subsidy_cap", "services", "programme_paid_usd", rows[(paid > rule.cap_usd * 1.0001) & last]
+    yield (
+        "subsidy_cap",
+        "services",
+        "programme_paid_usd",
+        rows[(paid > rule.cap_usd + 0.005) & last],
+    )  # half a cent: amounts are rounded
     months = (rows["start_on"] - pd.Timestamp(study.calendar.project_start)).dt.days / 30.4375
     allowed = rule.rate(months)
-    share = rows["programme_paid_usd"] / rows["total_cost_usd"].where(rows["total_cost_usd"] > 0)
+    cost = rows["total_cost_usd"].fillna(rows["programme_paid_usd"] + rows["firm_paid_usd"])
+    share = rows["programme_paid_usd"] / cost.where(cost > 0)
     yield "subsidy_rate", "services", "programme_paid_usd", rows[share > allowed + rule.tolerance + 1e-9]  # 0.80 is 0.70 + 0.10
 
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from ..data.disclosure import FEWEST_SHOWN
 from .sources import reported_exports
-
-FEWEST = 5
-"""Exporting firms that a printed sum needs: with fewer, one of them could be read from it."""
 
 
 def export_trend(survey: pd.DataFrame, firms: pd.DataFrame, base_year: int, rates: pd.Series | None = None) -> pd.DataFrame:
@@ -39,7 +37,7 @@ def export_trend(survey: pd.DataFrame, firms: pd.DataFrame, base_year: int, rate
             for year in sorted(wide.columns):
                 both = part[[base_year, year]].dropna() if year != base_year else part[[year]].dropna()
                 exporting, before = (int((both[y] > 0).sum()) for y in (year, base_year))
-                shown = min(exporting, before) >= FEWEST
+                shown = min(exporting, before) >= FEWEST_SHOWN
                 now, then = (both[y].sum() if shown else np.nan for y in (year, base_year))
                 rows.append([branch, arm, int(year), len(both), exporting, now, then, 100 * now / then])
     table = pd.DataFrame(rows, columns=columns)

@@ -80,7 +80,8 @@ def counterpart_table(budget: pd.DataFrame, ledger: pd.DataFrame, as_of: date, l
         nothing: its fulfilment is NaN.
     """
     lines = budget[budget["source"] == "counterpart"].groupby("component", sort=False)["budget_usd"].sum()
-    share = min(1.0, _received(ledger, as_of).sum() / _positive(budget.loc[budget["source"] == "mif", "budget_usd"].sum()))
+    promised = _positive(budget.loc[budget["source"] == "mif", "budget_usd"].sum())
+    share = np.minimum(1.0, _received(ledger, as_of).sum() / promised)  # NaN without a contribution: nothing can be said to be due
     paid = contributions(ledger, budget, as_of)
     how = paid["in_kind"].map({0.0: "cash_usd", 1.0: "in_kind_usd"}).astype(object).fillna("unspecified_usd")
     sums = paid.groupby(["component", how.rename("how")])["amount_usd"].sum().unstack("how")

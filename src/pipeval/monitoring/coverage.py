@@ -6,9 +6,8 @@ from datetime import date
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
-from ..data.intervals import wilson
+from ..data.intervals import welch, with_share
 from ..data.support import ASSISTANCE
 from ..study.programme_specs import Coverage
 
@@ -18,17 +17,6 @@ GROUPS = ("branch", "size_class", "owner_gender", "group_experience")
 
 CRITERIA = ("priority_score", "group_experience", "workers_baseline")
 """What the programme ranked its applicants by, and their size."""
-
-
-def with_share(table: pd.DataFrame, k: str, n: str, level: float = 0.95) -> pd.DataFrame:
-    """The table with `share` (`k` over `n`) and its Wilson limits `share_low, share_high`; NaN where `n` is 0 or either is missing.
-
-    >>> with_share(pd.DataFrame({"k": [5, 0], "n": [10, 0]}), "k", "n").round(4).iloc[0, 2:].tolist()
-    [0.5, 0.2366, 0.7634]
-    """
-    top, bottom = table[k].astype(float), table[n].astype(float)
-    low, high = wilson(top.to_numpy(), bottom.to_numpy(), level)
-    return table.assign(share=top / bottom.where(bottom > 0), share_low=low, share_high=high)
 
 
 def coverage_table(
@@ -148,21 +136,10 @@ def selection_table(firms: pd.DataFrame, services: pd.DataFrame, level: float = 
         served = own.index.isin(list(ids))
         for covariate in (c for c in CRITERIA if own[c].notna().any()):
             values = own[covariate].astype(float)
-            rows.append([received, covariate, *_welch(values[served].dropna(), values[~served].dropna(), level)])
+            one, other = values[served].dropna(), values[~served].dropna()
+            rows.append([received, covariate, len(one), len(other), one.mean(), other.mean(), *welch(one, other, level)])
     names = "n_served n_other mean_served mean_other gap conf_low conf_high p_value"
     return pd.DataFrame(rows, columns=["received", "covariate", *names.split()])
-
-
-def _welch(one: pd.Series, other: pd.Series, level: float) -> list:
-    difference, counts = one.mean() - other.mean(), [len(one), len(other)]
-    found = [*counts, one.mean(), other.mean(), difference]
-    if min(counts) < 2 or one.var() + other.var() == 0:
-        return [*found, np.nan, np.nan, np.nan]
-    parts = np.array([one.var() / len(one), other.var() / len(other)])
-    error = np.sqrt(parts.sum())
-    freedom = parts.sum() ** 2 / (parts**2 / (np.array(counts) - 1)).sum()
-    half = stats.t.ppf(0.5 + level / 2, freedom) * error
-    return [*found, difference - half, difference + half, 2 * stats.t.sf(abs(difference) / error, freedom)]
 
 
 def _completed(frame: pd.DataFrame, *columns: str) -> pd.DataFrame:

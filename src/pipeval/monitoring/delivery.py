@@ -7,6 +7,7 @@ from datetime import date
 import pandas as pd
 
 from ..data.load import Tables
+from ..data.money import series_values
 from ..study.specs import Study
 from .clusters import cluster_funnel, cluster_scoreboard, typology_table
 from .context import export_trend
@@ -62,7 +63,7 @@ def _services(tables: Tables, firms: pd.DataFrame, study: Study) -> dict[str, pd
         return {}
     services, attendance, level = tables["services"], tables.frames.get("attendance"), study.did.level
     return {
-        "services": services_table(services, attendance),
+        "services": services_table(services, attendance, level=level),
         "counted_apart": counted_apart(services, attendance),
         "received": received_table(services, firms, level),
         "assistance": assistance_by_subject(services, level),
@@ -113,8 +114,7 @@ def _rates(tables: Tables, study: Study) -> pd.Series | None:
     """National currency per US dollar, by year."""
     if study.money.fx is None or "series" not in tables:
         return None
-    series = tables["series"]
-    return series[series["series"] == study.money.fx].drop_duplicates("year").set_index("year")["value"]
+    return series_values(tables["series"], study.money.fx)
 
 
 def _information(tables: Tables, faults: pd.DataFrame, firms: pd.DataFrame, study: Study) -> dict[str, pd.DataFrame]:

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from .opinions import FEWEST_SHOWN, served_firms
+from ..data.disclosure import FEWEST_SHOWN
+from .opinions import served_firms
 
 _PLACE = ["wave", "by", "component", "activity_id", "item"]
 _FOLLOWUP = [*_PLACE, "side", "n_firms", "characteristic", "group", "n", "share"]

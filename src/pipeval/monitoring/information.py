@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 
 from ..data.contract import TABLES
+from ..data.intervals import with_share
 from ..data.load import Tables
 from ..study.specs import Study
-from .coverage import with_share
 
 COMPLETE = (0.95, 0.80)
 """Share of the cells that a table should have filled: in columns that are needed, and in others."""

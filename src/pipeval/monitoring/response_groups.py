@@ -8,9 +8,11 @@ from scipy import stats
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import cdist
 
+from ..data.disclosure import FEWEST_SHOWN, shown
+from ..data.intervals import welch
 from ..did.multiple import holm
 from ..study.programme_specs import Opinions
-from .opinions import FEWEST_SHOWN, reasons
+from .opinions import reasons
 
 PROFILES = {2: ("low", "high"), 3: ("low", "middle", "high"), 4: ("low", "lower_middle", "upper_middle", "high")}
 """Names of the groups, by their number, in the order of their mean score."""
@@ -81,6 +83,7 @@ def response_groups(scores: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
     """One row a component, group of similar firms and item: `wave, component, profile, item, n_firms, mean, silhouette`.
 
     `found` comes from `profiles`. The item `all` is the mean over the items from 1 to 5 that the group's firms answered.
+    The mean of fewer than five firms is NaN.
     """
     rated = scores[scores["scale"] == "one_to_five"].merge(found, on=["wave", "component", "firm_id"])
     keys = ["wave", "component", "profile"]
@@ -89,7 +92,7 @@ def response_groups(scores: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
         means = {"all": part["score"].mean()} | part.groupby("item")["score"].mean().to_dict()
         firms = {"all": part["firm_id"].nunique()} | part.groupby("item")["firm_id"].nunique().to_dict()
         rows += [(*key, item, firms[item], mean, part["silhouette"].iloc[0]) for item, mean in means.items()]
-    table = pd.DataFrame(rows, columns=_GROUPS)
+    table = shown(pd.DataFrame(rows, columns=_GROUPS), "n_firms", ["mean"])
     return _in_order(table, ["wave", "component"])
 
 
@@ -232,13 +235,7 @@ def opinion_effect(scores: pd.DataFrame, change: pd.Series, level: float = 0.95)
         moved = change.reindex(sees.index).dropna()
         yes, no = moved[sees[moved.index]], moved[~sees[moved.index]]
         row = {"wave": wave, "item": item, "n_yes": len(yes), "n_no": len(no), "mean_yes": yes.mean(), "mean_no": no.mean()}
-        rows.append(row | _welch(yes, no, level) | {"basis": "association"})
+        names = ("difference", "difference_low", "difference_high")
+        rows.append(row | dict(zip(names, welch(yes, no, level)[:3], strict=True)) | {"basis": "association"})
     columns = ["wave", "item", "n_yes", "n_no", "mean_yes", "mean_no", "difference", "difference_low", "difference_high", "basis"]
     return pd.DataFrame(rows, columns=columns)
-
-
-def _welch(one: pd.Series, other: pd.Series, level: float) -> dict:
-    if min(len(one), len(other)) < 2:
-        return {"difference": np.nan, "difference_low": np.nan, "difference_high": np.nan}
-    interval = stats.ttest_ind(one, other, equal_var=False).confidence_interval(level)
-    return {"difference": one.mean() - other.mean(), "difference_low": interval.low, "difference_high": interval.high}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
-from ..data.intervals import wilson
+from ..data.disclosure import shown
+from ..data.intervals import mean_interval, wilson
 from .agreement import krippendorff_alpha
 
 ROUND_DAYS = 60
@@ -148,11 +148,12 @@ def assessment_scores(assessments: pd.DataFrame, types: pd.DataFrame, level: flo
         reached = (aimed["now"] >= aimed["goal"]).sum()
         low, high = map(float, wilson(reached, len(aimed), level))
         share = reached / len(aimed) if len(aimed) else np.nan
-        change = _mean_interval(part["now"] - part["base"], level)
+        change = mean_interval(part["now"] - part["base"], level)
         rows.append(
             (*key, len(part), part["base"].mean(), part["now"].mean(), *change, len(aimed), aimed["goal"].mean(), share, low, high)
         )
-    return pd.DataFrame(rows, columns=_ASSESSED)
+    hidden = [c for c in _ASSESSED[4:] if c != "n_goal"]
+    return shown(pd.DataFrame(rows, columns=_ASSESSED), "n", hidden)
 
 
 def assessment_gaps(assessments: pd.DataFrame, types: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
@@ -167,12 +168,7 @@ def assessment_gaps(assessments: pd.DataFrame, types: pd.DataFrame, level: float
         wide = ends.pivot_table(index=["arm", "factor", "firm_id"], columns="assessor", values=moment)
         wide = wide.reindex(columns=["expert", "firm"]).dropna()
         for (arm, factor), part in wide.groupby(level=["arm", "factor"], sort=True):
-            gap = _mean_interval(part["expert"] - part["firm"], level)
+            gap = mean_interval(part["expert"] - part["firm"], level)
             rows.append((arm, factor, moment, len(part), part["expert"].mean(), part["firm"].mean(), *gap))
-    return pd.DataFrame(rows, columns=_GAPS).sort_values(["arm", "factor", "moment"], kind="stable", ignore_index=True)
-
-
-def _mean_interval(values: pd.Series, level: float) -> tuple[float, float, float]:
-    n = len(values)
-    half = stats.t.ppf(0.5 + level / 2, n - 1) * values.std(ddof=1) / np.sqrt(n) if n > 1 else np.nan
-    return values.mean(), values.mean() - half, values.mean() + half
+    table = shown(pd.DataFrame(rows, columns=_GAPS), "n", _GAPS[4:])
+    return table.sort_values(["arm", "factor", "moment"], kind="stable", ignore_index=True)

@@ -7,14 +7,16 @@ from datetime import date
 import numpy as np
 import pandas as pd
 
+from ..data.intervals import with_share
 from ..data.support import ASSISTANCE
-from .coverage import with_share
 
 BY = ("component", "activity_type", "subject", "mode")
 TOTAL = "total"
 
 
-def services_table(services: pd.DataFrame, attendance: pd.DataFrame | None = None, by: tuple[str, ...] = BY) -> pd.DataFrame:
+def services_table(
+    services: pd.DataFrame, attendance: pd.DataFrame | None = None, by: tuple[str, ...] = BY, level: float = 0.95
+) -> pd.DataFrame:
     """One row a component, type, subject and mode: what was given, to whom, at what cost and how good.
 
     Parameters
@@ -25,6 +27,8 @@ def services_table(services: pd.DataFrame, attendance: pd.DataFrame | None = Non
         `event_id, person_key`: who was at the events.
     by : tuple of str
         Columns that make a row; missing codes form the row *not_known*.
+    level : float
+        Of the interval.
 
     Returns
     -------
@@ -52,7 +56,8 @@ def services_table(services: pd.DataFrame, attendance: pd.DataFrame | None = Non
     rows = {key: _summed(part, attendance) for key, part in table.groupby(keys)} if len(table) else {}
     found = pd.DataFrame.from_dict(rows, orient="index", columns=list(_summed(table, attendance)))
     labels = pd.DataFrame(list(rows), columns=list(by))
-    return with_share(pd.concat([labels, found.reset_index(drop=True)], axis=1), "n_matched", "n_need").drop(columns="n_matched")
+    table = pd.concat([labels, found.reset_index(drop=True)], axis=1)
+    return with_share(table, "n_matched", "n_need", level).drop(columns="n_matched")
 
 
 def given(services: pd.DataFrame) -> pd.DataFrame:

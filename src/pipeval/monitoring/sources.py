@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from .coverage import with_share
+from ..data.intervals import with_share
 from .services import given
 
 NEAR = 0.20
