@@ -140,7 +140,7 @@ REASONS: list[tuple[str, str, str]] = [
         "CR1, Satterthwaite",
         "residuals of few treated clusters of unequal size are too small, and CR1 leaves them so: see CR2",
     ),
-    ("few_", "CR1, t(G₁ − 1)", "clusters of 3 to 22 firms: the largest decide, so that fewer count than there are"),
+    ("few_", "CR1, t(G − 1), single", "clusters of 3 to 22 firms: the largest decide, so that fewer count than there are"),
     ("few_8_00", "CR2", OWN),
     ("few_16_00", "CR2", OWN),
     ("few_", "CR2", "clusters of 3 to 22 firms: the correction takes errors within a cluster as independent, which they are not"),

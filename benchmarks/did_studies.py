@@ -258,9 +258,9 @@ def few(rng: np.random.Generator, groups: int, icc: float, same: bool = False) -
     own = float(effects.treated_weight[:, effects.table["period"] == LAST][:, 0] @ world.effect[:, -1])
     # other clusters would bring other shares of the cohorts; the firms of this draw do not vary
     kind = "exact" if same else "least"
-    rows = [point("no covariates", "CR1, t(G₁ − 1) (CR1_t)", in_year(effects), own, own, kind)]
+    rows = [point("no covariates", "CR1, t(G − 1), single controls left out (CR1_t)", in_year(effects), own, own, kind)]
     path, study = averaged(own_cells(cells, world), "event_time"), aggregate(cells, "event_time")
-    rows.append(band("no covariates", "band by event time, t(G₁ − 1)", study, path, "event_time", kind))
+    rows.append(band("no covariates", "band by event time, t(G − 1), single controls left out", study, path, "event_time", kind))
     regression = stacked_regression(panel, "y", spec, LAST)
     codes = cluster_codes(labels, regression.firm_id)[regression.firm]
     fit = fitted(regression.y, regression.x, regression.w, codes, regression.contrast)

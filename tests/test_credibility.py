@@ -18,7 +18,7 @@ from pipeval.baseline.update import baseline_update, doses, marginal_change
 from pipeval.baseline.waves import (
     consent_table,
     designation_table,
-    freshness_table,
+    survey_dates_table,
     missing_figures,
     mode_table,
     wave_table,
@@ -373,7 +373,7 @@ def test_freshness_by_hand(small):
     )
     small.planned(calendar={"project_start": "2005-04-01", "first_disbursement": "2005-04-01"})
     study, tables, *_ = read(small)
-    table = freshness_table(tables, study).set_index("check")
+    table = survey_dates_table(tables, study).set_index("check")
     month = 365.25 / 12
     assert table.at["months_year_to_interview", "value"] == pytest.approx(61 / month)
     assert table.at["months_interview_to_start", "value"] == pytest.approx(396 / month)
@@ -386,7 +386,7 @@ def test_freshness_by_hand(small):
 
 def test_freshness_without_dates_is_not_known(small):
     study, tables, *_ = read(small)
-    table = freshness_table(tables, study)
+    table = survey_dates_table(tables, study)
     assert table["value"].isna().all() and (table["status"] == "not_known").all()
 
 

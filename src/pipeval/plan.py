@@ -31,6 +31,7 @@ from .study.lock import locked
 from .study.logframe import Indicator, LogFrame, read_logframe
 from .study.specs import Power, Study
 from .verdicts.inputs import members, selected, years
+from .verdicts.judge import relevant_effect
 
 COLUMNS = (
     "indicator", "kind", "outcome", "unit", "target", "relevant_effect", "mde", "detectable", "reason", "horizon",
@@ -187,7 +188,7 @@ def detectable_difference(rate: float, n_treated: float, n_control: float, power
 
 
 def _row(indicator: Indicator, study: Study, by_outcome: Mapping[str, Mapping], count: Mapping | None) -> dict:
-    relevant = _relevant(indicator, study)
+    relevant = relevant_effect(indicator, study)
     row = {"indicator": indicator.id, "kind": indicator.kind, "outcome": indicator.effect or "", "unit": indicator.unit}
     row |= {"target": indicator.target, "relevant_effect": relevant, "reason": "", "remarks": ";".join(_remarks(indicator, study))}
     if indicator.kind == "transition":
@@ -300,12 +301,6 @@ def _remarks(indicator: Indicator, study: Study) -> tuple[str, ...]:
         "early_no_verdict": study.stage == "midterm" and indicator.level == "goal",
     }
     return tuple(code for code, found in holds.items() if found)
-
-
-def _relevant(indicator: Indicator, study: Study) -> float | None:
-    """The smallest effect that matters, as the verdict has it: the indicator's, else the outcome's, else the target; never zero."""
-    outcome = next((o.relevant_effect for o in study.outcomes if o.id == indicator.effect), None)
-    return next((value for value in (indicator.relevant_effect, outcome, indicator.target) if value), None)
 
 
 def _counts(data: Stage, start: Stage, group: Stage, study: Study) -> dict[str, dict]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from ..data.disclosure import guarded
 from ..data.intervals import with_share
 from ..data.load import Tables
 from ..data.measures import Measures
@@ -18,7 +19,7 @@ from .waves import consent_table, designation_table, missing_figures, mode_table
 def credibility_tables(
     tables: Tables, faults: pd.DataFrame, measured: Measures, firms: pd.DataFrame, study: Study
 ) -> dict[str, pd.DataFrame]:
-    """The tables on the baseline's credibility, by name; what the data cannot give is left out.
+    """The tables on the baseline's credibility, by name; what the data cannot give is left out; figures of fewer than five firms are blank.
 
     Parameters
     ----------
@@ -49,7 +50,7 @@ def credibility_tables(
         "marginal_change": marginal_change(measured, firms, tables, study),
         "owners": owners_table(register, level),
     } | _eligibility(tables, measured, register, study)
-    return {name: table for name, table in found.items() if len(table) and not _silent(name, table)}
+    return guarded({name: table for name, table in found.items() if len(table) and not _silent(name, table)})
 
 
 def _eligibility(tables: Tables, measured: Measures, register: pd.DataFrame, study: Study) -> dict[str, pd.DataFrame]:

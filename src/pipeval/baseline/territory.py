@@ -7,7 +7,6 @@ import re
 import numpy as np
 import pandas as pd
 
-from ..data.disclosure import FEWEST_SHOWN
 from ..data.load import Tables
 from ..data.measures import Measures
 from ..data.money import deflator, series_values
@@ -46,8 +45,7 @@ def territory_table(tables: Tables, measured: Measures, study: Study) -> pd.Data
         `conversion` says how money became comparable: `price_level` (base-year money at the prices of the total's year, by the
         study's deflator), `exchange_rate` (base-year average), `same_year`, `not_deflated`, or `none` for counts. `status`:
         `exceeds_total` (the register's own sum above the total, or the expanded one above it by more than two sources may
-        differ), `labour_over_share_of_population`, `plausible`, `not_known`. Sums and ratios of fewer than five firms are NaN,
-        since one of them could be read from them; their `status` stands.
+        differ), `labour_over_share_of_population`, `plausible`, `not_known`.
 
     Notes
     -----
@@ -110,8 +108,7 @@ def _row(total: dict, unit: tuple[str, float] | None, figure: str, chosen: pd.Da
     keys = [total[k] for k in ("territory", "year", "sector", "measure", "source")]
     counts = [len(chosen), int(known.sum())]
     status = _status(ratios, str(total["measure"]), study)
-    figures = (plain, expanded, *ratios) if figure == "firms" or counts[1] >= FEWEST_SHOWN else (np.nan,) * 4
-    return [*keys, figure, *counts, official, *figures, conversion, status, total["note"]]
+    return [*keys, figure, *counts, official, plain, expanded, *ratios, conversion, status, total["note"]]
 
 
 def _conversion(unit: tuple[str, float] | None, year: float, tables: Tables, study: Study) -> tuple[float, str]:

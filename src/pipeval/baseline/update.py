@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from ..data.disclosure import shown
 from ..data.load import Tables
 from ..data.measures import MONEY, Measures
 from ..study.specs import Study
@@ -54,7 +53,6 @@ def baseline_update(measured: Measures, firms: pd.DataFrame, study: Study) -> pd
         `measure, prices` (`real, nominal, current_usd`, or `none` for what is no money), `arm, n` (firms with the figure in
         both years), `total_base, total_final, total_change` (NaN for figures per job and for price levels, which do not add up),
         `mean_base, mean_final, mean_change`, `value_change` (final to base: of totals, else of means; NaN for a base of zero).
-        Of fewer than five firms only their number is told.
         Money in thousands of the national currency; `exports_usd` in dollars.
 
     Notes
@@ -69,7 +67,7 @@ def baseline_update(measured: Measures, firms: pd.DataFrame, study: Study) -> pd
             for arm, part in ends.groupby(firms["arm"].reindex(ends.index)):
                 rows.append([name, prices, arm, len(part), *_change(part, additive=per is None and measure != "price")])
     columns = ["total_base", "total_final", "total_change", "mean_base", "mean_final", "mean_change", "value_change"]
-    return shown(pd.DataFrame(rows, columns=["measure", "prices", "arm", "n", *columns]), "n", columns)
+    return pd.DataFrame(rows, columns=["measure", "prices", "arm", "n", *columns])
 
 
 def _known(measured: Measures, study: Study) -> dict[str, tuple[str, str | None]]:
@@ -106,8 +104,8 @@ def marginal_change(measured: Measures, firms: pd.DataFrame, tables: Tables, stu
     Returns
     -------
     DataFrame
-        `measure, prices` (real where it is money and the study has a deflator, else nominal), `dose` (`per_thousand_usd, per_day`), `n` (participants with the figure in both
-        years), `dose_mean`, `change_per_unit` (total change by total support), `estimate` (slope of a firm's change on its
+        `measure, prices` (real where it is money, nominal without a deflator), `dose` (`per_thousand_usd, per_day`), `n`
+        (participants with the figure in both years), `dose_mean`, `change_per_unit` (total change by total support), `estimate` (slope of a firm's change on its
         support, least squares), `std_error` (HC1), `conf_low, conf_high` (t, n − 2), `p_value`, `reading` (always
         `association`). NaN where support does not vary, or fewer than three firms are left.
 
@@ -132,7 +130,7 @@ def marginal_change(measured: Measures, firms: pd.DataFrame, tables: Tables, stu
     if "services" not in tables:
         return pd.DataFrame(columns=[*columns, "reading"])
     support, rows = doses(tables, firms, study), []
-    for name, (measure, per) in _known(measured, study).items():
+    for name, (measure, _) in _known(measured, study).items():
         prices = _prices(measure, study)[0]
         ends = _both_ends(measured, study, name, prices)
         change = (ends["after"] - ends["before"]).reindex(support.index)

@@ -7,9 +7,8 @@ case: `sales_k{cur}` is `sales_kmxn` in Mexico. Money is in thousands, current p
 from __future__ import annotations
 
 from .contract_programme import PROGRAMME
-from .schema import COMPONENTS
+from .schema import COMPONENTS, Table
 from .schema import Column as C
-from .schema import Table
 
 _ARMS = ("beneficiary", "indirect", "nonparticipant")
 _STATUS = ("none", "indirect", "direct")

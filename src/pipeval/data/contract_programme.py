@@ -5,9 +5,8 @@ Read with `data.contract`, which holds the tables of firms, surveys and money.
 
 from __future__ import annotations
 
-from .schema import COMPONENTS
+from .schema import COMPONENTS, Table
 from .schema import Column as C
-from .schema import Table
 
 PROGRAMME: tuple[Table, ...] = (
     Table(

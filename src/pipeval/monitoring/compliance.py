@@ -1,7 +1,6 @@
 """Compliance with environmental and safety norms: how many firms comply, and how many came to comply or ceased to.
 
-Rates of participants are not effects; the same rates of other firms stand beside them. Of fewer than five firms only their number
-is told: that one of them breaks a norm is its own affair.
+Rates of participants are not effects; the same rates of other firms stand beside them.
 """
 
 from __future__ import annotations
@@ -10,7 +9,6 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from ..data.disclosure import shown
 from ..data.intervals import wilson
 
 NORMS = {"env": "env_compliant", "osh": "osh_compliant"}
@@ -108,7 +106,7 @@ def compliance_rates(states: pd.DataFrame, types: pd.DataFrame, by: tuple[str, .
             failed = part[part["compliant_base"] == 0]
             planned = failed["planned"].sum() if moment == "base" and failed["planned"].notna().any() else np.nan
             rows.append((*key, moment, len(known), known.mean(), low, high, planned))
-    return shown(pd.DataFrame(rows, columns=_RATES), "n", _RATES[7:])
+    return pd.DataFrame(rows, columns=_RATES)
 
 
 def compliance_change(states: pd.DataFrame, types: pd.DataFrame, by: tuple[str, ...], level: float = 0.95) -> pd.DataFrame:
@@ -125,8 +123,8 @@ def compliance_change(states: pd.DataFrame, types: pd.DataFrame, by: tuple[str, 
 
     Notes
     -----
-    Exact test of McNemar (1947) on the firms that changed, NaN where none did; the interval is that of paired shares (Wald, adjusted
-    by adding one half to each cell: Agresti and Min 2005).
+    Exact test of McNemar (1947) on the firms that changed, NaN where none did; the interval is that of paired shares (Wald,
+    adjusted by adding one half to each cell: Agresti and Min 2005).
     """
     rows = []
     for key, part in _groups(states.dropna(subset=["compliant_base", "compliant_now"]), types, by):
@@ -138,7 +136,7 @@ def compliance_change(states: pd.DataFrame, types: pd.DataFrame, by: tuple[str, 
         half = stats.norm.ppf(0.5 + level / 2) * spread
         shares = before.mean(), after.mean(), gained, lost, after.mean() - before.mean()
         rows.append((*key, len(part), *shares, max(middle - half, -1.0), min(middle + half, 1.0), p_value))
-    return shown(pd.DataFrame(rows, columns=_CHANGE), "n", _CHANGE[6:])
+    return pd.DataFrame(rows, columns=_CHANGE)
 
 
 def _groups(states: pd.DataFrame, types: pd.DataFrame, by: tuple[str, ...]):
@@ -161,5 +159,4 @@ def compliance_path(compliance: pd.DataFrame, types: pd.DataFrame, level: float 
     table = last.groupby(level=["norm", "arm", "quarter"]).agg(n="size", complied="sum").reset_index()
     low, high = wilson(table["complied"], table["n"], level)
     table = table.assign(share=table["complied"] / table["n"], share_low=low, share_high=high)
-    table = table[["norm", "arm", "quarter", "n", "share", "share_low", "share_high"]]
-    return shown(table, "n", ["share", "share_low", "share_high"])
+    return table[["norm", "arm", "quarter", "n", "share", "share_low", "share_high"]]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from ..data.disclosure import shown
 from ..data.intervals import mean_interval
 
 TIES = ("n_ties", "joint_sales", "joint_purchases")
@@ -24,7 +23,7 @@ def joint_actions_table(joint_actions: pd.DataFrame, clusters: pd.DataFrame | No
     """One row a sector (*all* together) and kind of joint action: actions, clusters, firms, value, and saving on purchases.
 
     `sector, type, n` (actions: one of several firms counts once), `n_clusters, n_firms, joint_value_k, saving_k` (thousand of
-    national currency, current), `saving_share` (of the value, where both are known). Money of fewer than five firms is NaN.
+    national currency, current), `saving_share` (of the value, where both are known).
     """
     form = clusters.set_index("cluster_id")["sector"] if clusters is not None else pd.Series(dtype=object)
     sector = joint_actions["cluster_id"].map(form).astype(object)
@@ -37,7 +36,7 @@ def joint_actions_table(joint_actions: pd.DataFrame, clusters: pd.DataFrame | No
         own = table if name == "all" else table[sector == name]
         rows += [[name, kind, *_joint(part)] for kind, part in own.groupby(kinds)]
     names = ["n", "n_clusters", "n_firms", "joint_value_k", "saving_k", "saving_share"]
-    return shown(pd.DataFrame(rows, columns=["sector", "type", *names]), "n_firms", names[3:])
+    return pd.DataFrame(rows, columns=["sector", "type", *names])
 
 
 def _joint(part: pd.DataFrame) -> list:
@@ -53,7 +52,7 @@ def cooperation_table(survey: pd.DataFrame, firms: pd.DataFrame, base_year: int,
 
     `arm, measure` (*n_ties*: firms cooperated with; *joint_sales, joint_purchases*: share of firms that have any), `base_period,
     period, n` (firms with both answers), `mean_base, mean, mean_change, conf_low, conf_high` (t over the changes; NaN under two
-    firms or without spread). A change before and after, without a counterfactual; of fewer than five firms only their number is told.
+    firms or without spread). A change before and after, without a counterfactual.
     """
     rows = []
     for measure in TIES:
@@ -72,7 +71,7 @@ def cooperation_table(survey: pd.DataFrame, firms: pd.DataFrame, base_year: int,
         arm = firms["arm"].reindex(pair.index)
         rows += [[a, measure, base_year, int(later.max()), *_change(part, level)] for a, part in pair.groupby(arm)]
     names = ["n", "mean_base", "mean", "mean_change", "conf_low", "conf_high"]
-    return shown(pd.DataFrame(rows, columns=["arm", "measure", "base_period", "period", *names]), "n", names[1:])
+    return pd.DataFrame(rows, columns=["arm", "measure", "base_period", "period", *names])
 
 
 def _change(pair: pd.DataFrame, level: float) -> list:

@@ -6,6 +6,7 @@ from datetime import date
 
 import pandas as pd
 
+from ..data.disclosure import guarded
 from ..data.load import Tables
 from ..data.money import series_values
 from ..study.specs import Study
@@ -21,6 +22,8 @@ from .sources import attendance_pairs, cost_by_component, export_pairs, exports_
 
 def delivery_tables(tables: Tables, faults: pd.DataFrame, firms: pd.DataFrame, study: Study) -> dict[str, pd.DataFrame]:
     """The tables of the monitoring chapter by name; one that the data cannot give, or that would hold no row, is left out.
+
+    Figures of fewer than five firms are blank (`data.disclosure`).
 
     Parameters
     ----------
@@ -44,7 +47,7 @@ def delivery_tables(tables: Tables, faults: pd.DataFrame, firms: pd.DataFrame, s
     parts = (_reach, _services, _outputs, _clusters, _sources)
     found = {name: table for part in parts for name, table in part(tables, firms, study).items()}
     found |= _information(tables, faults, firms, study)
-    return {name: table for name, table in found.items() if len(table)}
+    return guarded({name: table for name, table in found.items() if len(table)})
 
 
 def _reach(tables: Tables, firms: pd.DataFrame, study: Study) -> dict[str, pd.DataFrame]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from ..data.disclosure import FEWEST_SHOWN, shown
 from ..data.intervals import mean_interval, wilson
 from ..study.programme_specs import Opinions
 from .agreement import agreement
@@ -70,17 +69,14 @@ def satisfaction_table(scores: pd.DataFrame, services: pd.DataFrame | None, rule
         answered without a recorded service), `response_rate` (of the firms served), `n` (answers), `n_firms`; of the scores
         `mean, sd, mean_low, mean_high` (t; Wilson for yes or no); `share` scoring 4–5, or yes, with Wilson limits
         `share_low, share_high`; `share_bottom` scoring 1–2, or no; `net_promoter` (would_recommend only: yes less no, or 5 less
-        1–3, as a share); `agreement` (NaN for yes or no), `bimodal` (at least `split_share` at both ends). Of
-        fewer than five firms only their number is told.
+        1–3, as a share); `agreement` (NaN for yes or no), `bimodal` (at least `split_share` at both ends).
     """
     rows = []
     for key, part in scores.groupby(CELL, sort=True):
         row = dict(zip(CELL, key, strict=True)) | _measured(part, rules, level)
         row |= {"scale": part["scale"].iloc[0], "step": "III" if key[2] in STEP_III else "II"}
         rows.append(row | _response(part, services, _last_day(scores, key[0]), key[1]))
-    return shown(
-        pd.DataFrame(rows, columns=_SATISFACTION), "n_firms", [c for c in _MEASURED if c not in ("n", "n_firms", "bimodal")]
-    )
+    return pd.DataFrame(rows, columns=_SATISFACTION)
 
 
 def _measured(part: pd.DataFrame, rules: Opinions, level: float) -> dict:
@@ -138,13 +134,12 @@ def _response(part: pd.DataFrame, services: pd.DataFrame | None, day: pd.Timesta
 def satisfaction_shares(scores: pd.DataFrame) -> pd.DataFrame:
     """One row a wave, component, item and score from 1 to 5: `wave, component, item, score, n, share` of the item's answers.
 
-    Items answered by yes or no, or by fewer than five firms, have no row.
+    Items answered by yes or no have no row.
     """
     rated = scores[scores["scale"] == "one_to_five"]
     rows = [
         (*key, int(score), int(count), count / len(part))
         for key, part in rated.groupby(CELL, sort=True)
-        if part["firm_id"].nunique() >= FEWEST_SHOWN
         for score, count in zip(SCALE, score_counts(part["score"]), strict=True)
     ]
     return pd.DataFrame(rows, columns=[*CELL, "score", "n", "share"])

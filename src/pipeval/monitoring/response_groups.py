@@ -8,7 +8,7 @@ from scipy import stats
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import cdist
 
-from ..data.disclosure import FEWEST_SHOWN, shown
+from ..data.disclosure import FEWEST_SHOWN
 from ..data.intervals import welch
 from ..did.multiple import holm
 from ..study.programme_specs import Opinions
@@ -83,7 +83,6 @@ def response_groups(scores: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
     """One row a component, group of similar firms and item: `wave, component, profile, item, n_firms, mean, silhouette`.
 
     `found` comes from `profiles`. The item `all` is the mean over the items from 1 to 5 that the group's firms answered.
-    The mean of fewer than five firms is NaN.
     """
     rated = scores[scores["scale"] == "one_to_five"].merge(found, on=["wave", "component", "firm_id"])
     keys = ["wave", "component", "profile"]
@@ -92,7 +91,7 @@ def response_groups(scores: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
         means = {"all": part["score"].mean()} | part.groupby("item")["score"].mean().to_dict()
         firms = {"all": part["firm_id"].nunique()} | part.groupby("item")["firm_id"].nunique().to_dict()
         rows += [(*key, item, firms[item], mean, part["silhouette"].iloc[0]) for item, mean in means.items()]
-    table = shown(pd.DataFrame(rows, columns=_GROUPS), "n_firms", ["mean"])
+    table = pd.DataFrame(rows, columns=_GROUPS)
     return _in_order(table, ["wave", "component"])
 
 

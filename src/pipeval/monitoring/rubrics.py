@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from ..data.disclosure import shown
 from ..data.intervals import mean_interval, wilson
 from .agreement import krippendorff_alpha
 
@@ -152,8 +151,7 @@ def assessment_scores(assessments: pd.DataFrame, types: pd.DataFrame, level: flo
         rows.append(
             (*key, len(part), part["base"].mean(), part["now"].mean(), *change, len(aimed), aimed["goal"].mean(), share, low, high)
         )
-    hidden = [c for c in _ASSESSED[4:] if c != "n_goal"]
-    return shown(pd.DataFrame(rows, columns=_ASSESSED), "n", hidden)
+    return pd.DataFrame(rows, columns=_ASSESSED)
 
 
 def assessment_gaps(assessments: pd.DataFrame, types: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
@@ -170,5 +168,4 @@ def assessment_gaps(assessments: pd.DataFrame, types: pd.DataFrame, level: float
         for (arm, factor), part in wide.groupby(level=["arm", "factor"], sort=True):
             gap = mean_interval(part["expert"] - part["firm"], level)
             rows.append((arm, factor, moment, len(part), part["expert"].mean(), part["firm"].mean(), *gap))
-    table = shown(pd.DataFrame(rows, columns=_GAPS), "n", _GAPS[4:])
-    return table.sort_values(["arm", "factor", "moment"], kind="stable", ignore_index=True)
+    return pd.DataFrame(rows, columns=_GAPS).sort_values(["arm", "factor", "moment"], kind="stable", ignore_index=True)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from ..data.disclosure import FEWEST_SHOWN, guarded
 from ..data.load import Tables
 from ..data.measures import Measures, outcome_values
 from ..study.specs import Study
@@ -14,7 +15,7 @@ from .compliance import NORMS, compliance_change, compliance_path, compliance_ra
 from .findings import STAGES, findings_register, measures_followup
 from .followup import followup_firms, opinion_followup, opinion_nonresponse
 from .interviews import evidence_register, statements, triangulation
-from .opinions import opinion_flags, satisfaction_shares, satisfaction_table, valid_scores
+from .opinions import CELL, opinion_flags, satisfaction_shares, satisfaction_table, valid_scores
 from .response_groups import opinion_effect, profiles, response_association, response_groups, response_map, response_types
 from .rubrics import assessment_gaps, assessment_scores, rubric_agreement, rubric_overview, rubric_scores
 
@@ -26,6 +27,8 @@ def voices_tables(
     tables: Tables | Mapping[str, pd.DataFrame], measured: Measures | None, firms: pd.DataFrame, study: Study
 ) -> dict[str, pd.DataFrame]:
     """The tables of opinions, compliance and qualitative evidence, by name; one that the data cannot give is left out.
+
+    Figures of fewer than five firms are blank (`data.disclosure`).
 
     Parameters
     ----------
@@ -60,7 +63,7 @@ def voices_tables(
         register = findings_register(tables["findings"], study.as_of, study.stage)
         followed = measures_followup(register, study.stage, study.did.level)
         found |= {"findings_register": register, "measures_followup": followed}
-    return {name: table for name, table in found.items() if len(table)}
+    return guarded({name: table for name, table in found.items() if len(table)})
 
 
 def _types(tables: Tables | Mapping[str, pd.DataFrame], firms: pd.DataFrame) -> pd.DataFrame:
@@ -96,7 +99,7 @@ def _opinions(tables, measured: Measures | None, types: pd.DataFrame, study: Stu
     flags, similar = opinion_flags(now, rules), profiles(now, rules)
     found = {
         "satisfaction": satisfaction_table(scores, services, rules, level),
-        "satisfaction_shares": satisfaction_shares(now),
+        "satisfaction_shares": satisfaction_shares(now[now.groupby(CELL)["firm_id"].transform("nunique") >= FEWEST_SHOWN]),
         "opinion_flags": flags,
         "opinion_followup": opinion_followup(now, flags, types, rules.by),
         "followup_firms": followup_firms(now, flags),

@@ -14,14 +14,14 @@ import pandas as pd
 
 from .calendar import due_dates, indicator_due
 from .logframe import Indicator, LogFrame
-from .specs import Study
+from .specs import IN_MONEY, Study
 
 CHECKS = (
     "specific", "measurable", "aggregation", "prices", "currency", "base_year", "due", "timely", "target", "direction", "source",
     "feasibility", "data", "evidence",
 )  # fmt: skip
 
-_MONEY = ("sales", "domestic_sales", "exports", "exports_direct", "exports_indirect", "value_added", "inputs", "payroll", "price")
+_MONEY = (*IN_MONEY, "price")
 
 Finding = tuple[str, str, str]  # check, result, detail
 

@@ -107,6 +107,11 @@ class Outcome(Spec):
     lag: Literal["difference", "ancova"] | None = None  # instead of did.lag, for a ratio that is noisy from year to year
     untouched: bool = False  # an outcome that the programme cannot move: a placebo
 
+    @property
+    def in_money(self) -> bool:
+        """Whether an effect on it is a share of a sum of money."""
+        return self.scale in ("log", "poisson") and self.per is None and self.measure in IN_MONEY
+
     @field_validator("scale", mode="before")
     @classmethod
     def _no_log_of_one_plus(cls, scale):
@@ -126,6 +131,13 @@ class Outcome(Spec):
                 f"outcome {self.id}: neither a logarithm nor a ratio can hold a closed firm as zero; use poisson or level"
             )
         return self
+
+
+IN_MONEY = (
+    "sales", "domestic_sales", "exports", "exports_direct", "exports_indirect", "value_added", "inputs", "payroll",
+    "joint_sales",
+)  # fmt: skip
+"""Measures in thousand of the currency, whose total is money (a price is money too, but its total means nothing)."""
 
 
 class DidSpec(Spec):
@@ -280,6 +292,14 @@ class Study(Spec):
             raise ValueError(f"outcomes: each id once; found {sorted(i for i in set(ids) if ids.count(i) > 1)} twice")
         if self.returns is not None and self.returns.outcome not in ids:
             raise ValueError(f"returns.outcome: '{self.returns.outcome}' is no outcome; {nearest(self.returns.outcome, ids)}")
+        if self.returns is not None and not self.outcome(self.returns.outcome).in_money:
+            outcome = self.outcome(self.returns.outcome)
+            what = f"{outcome.scale} of {outcome.measure}{' per ' + outcome.per if outcome.per else ''}"
+            good = ", ".join(o.id for o in self.outcomes if o.in_money) or "add one, such as a log of sales or value_added"
+            raise ValueError(
+                "returns.outcome: only a log or Poisson outcome of a money measure can be turned into money; "
+                f"found {outcome.id} ({what}). Outcomes that can: {good}"
+            )
         return self
 
     def _repr_html_(self) -> str:

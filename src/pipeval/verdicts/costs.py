@@ -191,14 +191,15 @@ def cost_per_effect(cost: float, effects: pd.DataFrame, counts: pd.DataFrame | N
     counts : DataFrame, optional
         `indicator, net, net_low, net_high` (firms).
     gain : mapping, optional
-        `outcome, gain, gain_low, gain_high` in constant US$ of one year.
+        `outcome, gain, gain_low, gain_high` of one year and `cost_usd`, all costs, both in constant US$: added value is never set
+        against dollars of other years.
 
     Returns
     -------
     DataFrame
         `row` (the outcome or indicator), `unit` (percentage_point, net_exporter, usd_a_year), `cost_usd, gain, gain_low,
         gain_high` (the effect in that unit), `cost_per_unit_usd, cost_low_usd, cost_high_usd, note` (`cost_per_unit`). All costs
-        stand against each effect: rows are not to be added up.
+        stand against each effect: rows are not to be added up. Dollars of the day they were paid, constant ones in usd_a_year.
     """
     found = []
     for row in effects.to_dict("records"):
@@ -224,8 +225,9 @@ def cost_per_effect(cost: float, effects: pd.DataFrame, counts: pd.DataFrame | N
     ]
     rows = []
     for name, unit, effect, low, high in found:
-        ends = {"row": name, "unit": unit, "cost_usd": cost, "gain": effect, "gain_low": low, "gain_high": high}
-        rows.append(ends | cost_per_unit(cost, effect, low, high))
+        spent = gain["cost_usd"] if unit == "usd_a_year" else cost
+        ends = {"row": name, "unit": unit, "cost_usd": spent, "gain": effect, "gain_low": low, "gain_high": high}
+        rows.append(ends | cost_per_unit(spent, effect, low, high))
     return pd.DataFrame(rows, columns=columns)
 
 

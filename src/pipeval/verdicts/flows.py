@@ -1,9 +1,11 @@
 """The money of a programme year by year: what its effect is worth and what it cost, in constant US$.
 
-A year's benefit is the effect (as a share) × the treated firms' counterfactual level × `surplus_share` × (1 − displacement). Up
-to the reference year each year has its own estimate; after it the reference year's decays by `persistence` a year. One draw
-moves every year's estimate by the same number of its standard errors: what errs in one year errs in all. Costs are all costs, of
-the financier, the counterpart and the firms.
+A year's benefit is the effect (as a share) × the treated firms' counterfactual level × `surplus_share` × (1 − displacement). What
+the firms had is known and what they would have had is not: a larger effect means a lower counterfactual, so that a draw of the
+effect never contradicts the level observed. Up to the reference year each year has its own estimate; after it the reference
+year's decays by `persistence` a year. One draw moves every year's estimate by the same number of its standard errors: what errs
+in one year errs in all. Costs are all costs of the programme, of the financier, the counterpart and the firms, whoever was
+served; benefits are those of the treated firms only, so that what others gained is left out.
 """
 
 from __future__ import annotations
@@ -15,9 +17,8 @@ from datetime import timedelta
 import numpy as np
 import pandas as pd
 
-from ..data.measures import MONEY, Measures
+from ..data.measures import Measures
 from ..data.money import series_values
-from ..errors import DesignError
 from ..study.programme_specs import Return
 from ..study.specs import Outcome, Study
 from .costs import spending
@@ -76,7 +77,8 @@ def central(spec: Return) -> Draws:
 def benefits(flows: Flows, spec: Return, drawn: Draws, shift: float = 0.0) -> np.ndarray:
     """One row a draw, one column a year (`flows.years`): the benefit in constant US$.
 
-    `shift` moves every year's effect by so many log points. A year without an estimate has no benefit.
+    A year's effect of θ log points has added (1 − exp(−θ)) of the level observed. `shift` moves every year's effect by so many log
+    points. A year without an estimate has no benefit.
 
     >>> effects = pd.DataFrame({"estimate": [np.log(1.1)], "std_error": 0.0, "level_usd": 1000.0}, index=[2006])
     >>> spec = Return(outcome="y", horizon_years=1, surplus_share=0.5)
@@ -85,13 +87,12 @@ def benefits(flows: Flows, spec: Return, drawn: Draws, shift: float = 0.0) -> np
     """
     years, end = flows.years(spec.horizon_years), flows.reference_year
     table = flows.effects.reindex(years)
-    at_end = flows.effects.loc[end]
     estimate, error = (table[c].to_numpy(float) for c in ("estimate", "std_error"))
-    effect = np.where(np.isnan(estimate), 0.0, np.expm1(estimate + shift + drawn.z[:, None] * np.nan_to_num(error)))
+    observed = (table["level_usd"] * np.exp(table["estimate"])).fillna(0.0).to_numpy(float)
+    added = np.where(np.isnan(estimate), 0.0, -np.expm1(-(estimate + shift + drawn.z[:, None] * np.nan_to_num(error)))) * observed
     later = np.clip(years - end, 0, None)
     lasting = drawn.persistence[:, None] ** later * ((years >= end) & (later <= spec.horizon_years))
-    reached = np.expm1(at_end["estimate"] + shift + drawn.z * np.nan_to_num(at_end["std_error"]))[:, None]
-    gain = np.where(years < end, effect * table["level_usd"].fillna(0.0).to_numpy(), reached * lasting * at_end["level_usd"])
+    gain = np.where(years < end, added, lasting * added[:, years == end])
     return gain * spec.surplus_share * (1 - drawn.displacement[:, None])
 
 
@@ -139,15 +140,10 @@ def programme_flows(
     -----
     Level of a year: sum over responding treated firms / exp(effect) × treated firms not closed / responding ones, converted at
     the exchange rate of the base year of prices. Costs in US$ of the day × foreign prices of the base year / of their year.
-
-    Raises
-    ------
-    DesignError
-        When `returns.outcome` is not a logarithm or a Poisson total of a money measure.
     """
     if study.returns is None:
         return None
-    outcome = _money_outcome(study)
+    outcome = study.outcome(study.returns.outcome)
     effects = _effects(outcome.id, found, study)
     base = study.money.base_year or study.baseline.year
     fx = _rate(tables.get("series"), study, base)
@@ -168,17 +164,6 @@ def programme_flows(
     if study.money.headline == "nominal":
         notes += ("current_prices",)
     return Flows(every, costs, df), Levels(counted[["n_firms", "n_responding"]], fx, base, current, notes)
-
-
-def _money_outcome(study: Study) -> Outcome:
-    outcome = study.outcome(study.returns.outcome)
-    if outcome.scale not in ("log", "poisson") or outcome.per or outcome.measure not in MONEY or outcome.measure == "price":
-        what = f"{outcome.scale} of {outcome.measure}{' per ' + outcome.per if outcome.per else ''}"
-        raise DesignError(
-            "returns.outcome is a log or Poisson outcome of a money measure, such as sales or value_added; "
-            f"found {outcome.id} ({what}). Name another outcome"
-        )
-    return outcome
 
 
 def _effects(key: str, found: Mapping[str, pd.DataFrame], study: Study) -> tuple[pd.DataFrame, float] | None:

@@ -91,6 +91,18 @@ def aggregator_strip(found: Mapping[str, Attained]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["id", "reading", "value"])
 
 
+def relevant_effect(indicator: Indicator, study: Study) -> float | None:
+    """The smallest effect that matters: the indicator's, else the outcome's, else the target; never zero.
+
+    >>> from types import SimpleNamespace as Row
+    >>> study = Row(outcomes=(Row(id="ln_sales", relevant_effect=0.1),))
+    >>> relevant_effect(Row(effect="ln_sales", relevant_effect=None, target=0.15), study)
+    0.1
+    """
+    outcome = next((o.relevant_effect for o in study.outcomes if o.id == indicator.effect), None)
+    return next((value for value in (indicator.relevant_effect, outcome, indicator.target) if value), None)
+
+
 def _estimates(logframe: LogFrame, study: Study, effects: pd.DataFrame, counts: pd.DataFrame | None) -> dict[str, dict]:
     """The estimate that is each indicator's evidence, by indicator id, with p-values and Holm's adjustment of the primary ones."""
     twice = effects["outcome"][effects["outcome"].duplicated()]
@@ -128,7 +140,7 @@ def _verdict(
     counts: pd.DataFrame | None,
 ) -> dict:
     row = rows.get(indicator.id)
-    relevant = _relevant(indicator, study)
+    relevant = relevant_effect(indicator, study)
     mde = _mde(indicator, row, mdes)
     grade, remarks = _grade(indicator, logframe, study, rows, checks, mde)
     low, high = _interval(row, study.did.level)
@@ -174,7 +186,7 @@ def _grade(
         return "descriptive", ("no_comparison",) if change else ()
     row = rows.get(indicator.id)
     power = None if np.isnan(mde) else mde
-    relevant, alpha = _relevant(indicator, study), study.power.alpha
+    relevant, alpha = relevant_effect(indicator, study), study.power.alpha
     if indicator.kind == "transition" and checks is not None:
         checks = checks[checks["check"].isin(COUNT_CHECKS)]
     grade, remarks = evidence(row, checks, relevant, target=indicator.target, mde=power, alpha=alpha)
@@ -189,19 +201,13 @@ def _grade(
 def _joint(indicator: Indicator, logframe: LogFrame, study: Study, rows: Mapping[str, dict], checks) -> tuple[str, tuple[str, ...]]:
     parts = [logframe.indicator(key) for key in indicator.of]
     # "better than the control group" asks for a difference above zero: no size is ruled out unless the row states one
-    relevant = [indicator.relevant_effect or (_relevant(p, study) if indicator.kind == "joint" else None) for p in parts]
+    relevant = [indicator.relevant_effect or (relevant_effect(p, study) if indicator.kind == "joint" else None) for p in parts]
     estimates, alpha = [rows.get(p.id) for p in parts], study.power.alpha
     if indicator.kind == "joint" or (indicator.combine or study.verdicts.joint) == "all":
         return joint_evidence(estimates, checks, relevant, alpha=alpha)
     graded = [evidence(row, checks, effect, alpha=alpha) for row, effect in zip(estimates, relevant, strict=True)]
     order = ("adverse", "not_assessed", "target_ruled_out", "inconclusive", "indicative", "demonstrated")
     return min(graded, key=lambda one: order.index(one[0]))
-
-
-def _relevant(indicator: Indicator, study: Study) -> float | None:
-    """The smallest effect that matters: the indicator's, else the outcome's, else the target; never zero."""
-    outcome = next((o.relevant_effect for o in study.outcomes if o.id == indicator.effect), None)
-    return next((value for value in (indicator.relevant_effect, outcome, indicator.target) if value), None)
 
 
 def _mde(indicator: Indicator, row: dict | None, mdes: Mapping[str, float]) -> float:

@@ -209,12 +209,18 @@ def return_tables(flows: Flows, levels: Levels, study: Study, grade: str) -> dic
 
 
 def yearly_gain(flows: Flows, study: Study) -> dict[str, float | str]:
-    """The effect of the reference year in constant US$ of that year, before income share and displacement, with its interval."""
+    """What the effect added in the reference year, before income share and displacement, with its interval; and all costs.
+
+    `outcome, gain, gain_low, gain_high, cost_usd`, all in constant US$ of the base year of prices. The level observed is known: a
+    larger effect means a lower counterfactual (`flows.benefits`).
+    """
     row = flows.effects.loc[flows.reference_year]
     q = 0.5 + study.did.level / 2
     half = (stats.t.ppf(q, flows.df) if np.isfinite(flows.df) else stats.norm.ppf(q)) * row["std_error"]
-    gain, low, high = (float(row["level_usd"] * np.expm1(row["estimate"] + move)) for move in (0.0, -half, half))
-    return {"outcome": study.returns.outcome, "gain": gain, "gain_low": low, "gain_high": high}
+    observed = row["level_usd"] * np.exp(row["estimate"])
+    gain, low, high = (float(-observed * np.expm1(-(row["estimate"] + move))) for move in (0.0, -half, half))
+    cost = float(flows.costs.sum())
+    return {"outcome": study.returns.outcome, "gain": gain, "gain_low": low, "gain_high": high, "cost_usd": cost}
 
 
 def _value(flows: Flows, spec: Return, drawn: Draws, shift: float = 0.0) -> float:

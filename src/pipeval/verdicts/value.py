@@ -15,6 +15,7 @@ from .comparison import comparison_table
 from .costs import cost_tables
 from .evidence import evidence
 from .flows import programme_flows
+from .ladder import design_lights
 from .returns import return_tables, yearly_gain
 from .sustainability import sustainability_table
 
@@ -53,11 +54,6 @@ def value_tables(
         return_tornado, return_break_even, return_draws_hist, return_assumptions` (`verdicts.returns`; not at the midterm);
         `comparison`; `chain`; `sustainability`; `assumptions_monitor, assumptions, context, survey_price`
         (`verdicts.assumptions`).
-
-    Raises
-    ------
-    DesignError
-        When `returns.outcome` cannot be turned into money.
     """
     found = {name: table for name, table in found.items() if table is not None}
     flows = programme_flows(tables, measured, firms, found, study) if study.stage != "midterm" else None
@@ -84,7 +80,8 @@ def value_tables(
 def outcome_grade(study: Study, verdicts: pd.DataFrame, logframe: LogFrame, found: Mapping[str, pd.DataFrame]) -> str:
     """The evidence grade of the return's outcome: of the indicator whose evidence it is, else by the same rules.
 
-    Without design checks an outcome that no indicator rests on is *not_assessed*.
+    Without design checks an outcome that no indicator rests on is *not_assessed*; where they say nothing of its trend before the
+    programme, that trend is untested, which bars *demonstrated*.
     """
     key = study.returns.outcome
     grades = verdicts.drop_duplicates("id").set_index("id")["evidence"]
@@ -94,9 +91,12 @@ def outcome_grade(study: Study, verdicts: pd.DataFrame, logframe: LogFrame, foun
     headline = found["effects"][(found["effects"]["outcome"] == key) & found["effects"]["headline"].astype(bool)]
     if headline.empty or found.get("design_checks") is None:
         return "not_assessed"
-    outcome = study.outcome(key)
+    outcome, checks = study.outcome(key), found["design_checks"]
+    if "pre_trend" not in design_lights(checks, key):
+        unseen = pd.DataFrame({"check": ["pre_trend"], "outcome": [key], "result": ["not_testable"]})
+        checks = pd.concat([checks.reindex(columns=unseen.columns).astype(object), unseen], ignore_index=True)
     row = headline.iloc[0].to_dict() | {"direction": outcome.direction}
-    return evidence(row, found["design_checks"], outcome.relevant_effect, alpha=study.power.alpha)[0]
+    return evidence(row, checks, outcome.relevant_effect, alpha=study.power.alpha)[0]
 
 
 _UNGRADED = ("descriptive", "not_assessed")
