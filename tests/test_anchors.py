@@ -46,8 +46,10 @@ def test_by_hand():
     anchors = found.loc[("all", "anchor")]
     assert anchors[["n_clusters", "n_firms", "n_beneficiaries", "n_large", "n_served"]].tolist() == [2, 2, 1, 1, 2]
     assert anchors[["paid_usd", "share", "n", "n_exporting_base", "n_exporting"]].tolist() == [800, 0.8, 2, 2, 1]
+    assert [found.loc[(s, "anchor"), "n_large"] for s in ("shoes", "clay")] == [1, 0]
     suppliers = found.loc[("shoes", "supplier")]
     assert suppliers[["n_clusters", "n_firms", "n_served", "paid_usd", "share"]].tolist() == [1, 2, 1, 200, 0.25]
+    assert suppliers[["n_beneficiaries", "n_large"]].tolist() == [2, 0]
     assert suppliers[["n", "n_exporting_base", "n_exporting"]].tolist() == [1, 0, 1]
     silent = found.loc[("all", "not_known")]
     assert silent["n_served"] == 0 and np.isnan(silent["paid_usd"]) and silent["n"] == 0

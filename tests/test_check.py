@@ -156,6 +156,29 @@ def test_services_and_the_rules_of_cofinance(small):
     ]
 
 
+def test_a_payment_at_the_edge_of_the_rules_is_no_query(small):
+    """Eighty per cent is seventy and ten; the cap is the cap to the cent; a cost that is not noted is the sum of the payments."""
+    small.tables["services"] = pd.DataFrame(
+        {
+            "service_id": ["S1", "S2", "S3", "S4"],
+            "firm_id": ["F01", "F02", "F03", "F04"],
+            "start_on": "2003-07-01",
+            "activity_type": "workshop",
+            "total_cost_usd": [1000, 10_000, 10_000, None],
+            "programme_paid_usd": [800, 7500, 7500.5, 900],
+            "firm_paid_usd": [200, 2500, 2499.5, 100],
+        }
+    )
+    small.planned(
+        cofinance={"start": 0.7, "end": 0.3, "months": 36, "cap_usd": 7500, "tolerance": 0.1},
+        calendar={"project_start": "2003-07-01", "first_disbursement": "2003-07-01"},
+    )
+    assert rules(small) == [
+        ("subsidy_cap", "services", 4, "programme_paid_usd", "F03"),
+        ("subsidy_rate", "services", 5, "programme_paid_usd", "F04"),
+    ]
+
+
 def test_a_jump_is_asked_about_once(small):
     small.cell("survey", 2, "sales_kmxn", 4000)  # F01 in 2004: 1,223 before, back to 1,500 after
     small.cell("survey", 15, "sales_kmxn", 600)  # F04 in 2005: a third of the year before, and nothing after

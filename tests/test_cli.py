@@ -353,3 +353,10 @@ def test_a_bundle_that_cannot_be_written(small, tmp_path, monkeypatch):
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(PipevalError, match="No space left on device"):
         save(found, tmp_path / "full")
+
+
+def test_blank_tables_are_written_once(tmp_path, capsys):
+    assert main(["dictionary", "--forms", str(tmp_path / "forms"), "--currency", "UYU"]) == 0
+    assert "sales_kuyu" in (tmp_path / "forms" / "survey.csv").read_text(encoding="utf-8")
+    assert main(["dictionary", "--forms", str(tmp_path / "forms")]) != 0
+    assert "28 files (enterprises.csv" in capsys.readouterr().err

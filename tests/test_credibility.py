@@ -18,13 +18,14 @@ from pipeval.baseline.update import baseline_update, doses, marginal_change
 from pipeval.baseline.waves import (
     consent_table,
     designation_table,
-    survey_dates_table,
     missing_figures,
     mode_table,
+    survey_dates_table,
     wave_table,
 )
 from pipeval.data.check import check
-from pipeval.data.intervals import wilson
+from pipeval.data.disclosure import guarded
+from pipeval.data.intervals import mean_interval, welch, wilson
 from pipeval.data.load import load
 from pipeval.data.measures import measures
 from pipeval.data.queries import settle_queries
@@ -32,6 +33,7 @@ from pipeval.errors import collected
 from pipeval.stages import proved_data
 from pipeval.study.params import read_study
 
+NAN = float("nan")
 FX = pd.DataFrame({"series": "fx_mxn_usd", "year": [2002, 2003, 2004, 2005], "value": [9.66, 10.0, 11.29, 10.89]})
 PRICES = pd.DataFrame({"series": "inpc", "year": [2002, 2003, 2004, 2005], "value": [80.0, 100.0, 110.0, 125.0]})
 REAL = {"headline": "real", "deflator": "inpc", "base_year": 2003, "fx": "fx_mxn_usd"}
@@ -473,6 +475,99 @@ def test_change_per_unit_of_support_by_hand(small):
     # changes in constant money 100, 100, 100: 300 over 4 thousand dollars, and no slope
     assert row[["n", "dose_mean", "change_per_unit", "estimate"]].tolist() == pytest.approx([3, 4 / 3, 75, 0], abs=1e-9)
     assert row["prices"] == "real" and row["reading"] == "association"
+
+
+def test_support_that_is_not_known_is_not_none(small):
+    updated(small).tables["services"] = pd.DataFrame(
+        {
+            "service_id": ["S1", "S2", "S3", "S4"],
+            "firm_id": ["F01", "F01", "F02", "F03"],
+            "start_on": ["2004-02-01", "2004-03-01", None, "2004-02-01"],
+            "activity_type": "workshop",
+            "programme_paid_usd": [1000.0, None, 2000.0, 500.0],
+            "days": [1.0, 2.0, 3.0, 4.0],
+        }
+    )
+    study, tables, _, _, register = read(small)
+    support = doses(tables, register, study)
+    assert support["per_thousand_usd"].fillna(-1).tolist() == [-1, -1, 0.5, 0]  # an amount, a date missing; F04 had no service
+    assert support["per_day"].fillna(-1).tolist() == [3, -1, 4, 0]
+
+
+def test_without_a_deflator_changes_are_in_current_money(small):
+    updated(small).planned(money=REAL | {"headline": "nominal", "deflator": None})
+    small.tables["services"] = pd.DataFrame(
+        {
+            "service_id": ["S1"],
+            "firm_id": "F01",
+            "start_on": ["2004-02-01"],
+            "activity_type": "workshop",
+            "programme_paid_usd": 1000.0,
+        }
+    )
+    study, tables, _, measured, register = read(small)
+    change = marginal_change(measured, register, tables, study).set_index(["measure", "dose"]).loc[("sales", "per_thousand_usd")]
+    assert change[["prices", "n", "change_per_unit"]].tolist() == ["nominal", 3, 525]
+    table = baseline_update(measured, register, study)
+    assert set(table["prices"]) == {"nominal", "none"} and (table["n"] > 0).all()
+
+
+def test_a_criterion_that_no_file_notes_is_not_known(small):
+    small.planned(eligibility={"criteria": ["elig_msme", "elig_unheard_of"]})
+    small.tables["enterprises"]["elig_msme"] = 1
+    study, tables, _, measured, register = read(small)
+    met = criteria(tables, sizes(tables, measured, study), study)
+    assert met.columns.tolist() == ["elig_msme", "elig_unheard_of", "size", "all_criteria"]
+    assert met[["elig_unheard_of", "all_criteria"]].isna().all(axis=None) and (met["elig_msme"] == 1).all()
+
+
+def test_intervals_have_the_level_of_the_study(small):
+    study, tables, faults, measured, register = read(small)
+    wide = credibility_tables(tables, faults, measured, register, study)
+    narrow = credibility_tables(
+        tables, faults, measured, register, study.model_copy(update={"did": study.did.model_copy(update={"level": 0.5})})
+    )
+    for name in ("waves", "eligibility"):
+        known = wide[name]["share"].notna()
+        width, half = (t["share_high"] - t["share_low"] for t in (wide[name], narrow[name]))
+        assert known.any() and (half < width)[known].all()
+
+
+def test_shares_of_none_and_of_all_have_exact_ends():
+    n = np.arange(1, 400)
+    assert (wilson(0 * n, n)[0] == 0).all() and (wilson(n, n)[1] == 1).all()
+    assert (wilson(0 * n, n)[1] > 0).all() and (wilson(n, n)[0] < 1).all()
+
+
+def test_means_and_differences_have_the_intervals_of_student_and_welch():
+    one, other = pd.Series([1.0, 4, 2, 8, NAN]), pd.Series([3.0, 3.5, 9])
+    known = stats.ttest_1samp(one.dropna(), 0).confidence_interval(0.9)
+    assert mean_interval(one, 0.9) == pytest.approx((3.75, known.low, known.high))
+    found = stats.ttest_ind(one.dropna(), other, equal_var=False)
+    limits = found.confidence_interval(0.9)
+    gap = one.mean() - other.mean()
+    assert welch(one.dropna(), other, 0.9) == pytest.approx((gap, limits.low, limits.high, found.pvalue))
+    assert np.isnan(mean_interval(one[:1], 0.9)[1:]).all() and np.isnan(mean_interval(pd.Series([2.0, 2.0]), 0.9)[1:]).all()
+    assert welch(one[:1], other, 0.9)[0] == pytest.approx(1 - other.mean()) and np.isnan(welch(one[:1], other, 0.9)[1:]).all()
+    assert np.isnan(welch(pd.Series([2.0, 2.0]), pd.Series([3.0, 3.0]), 0.9)[1:]).all()
+
+
+def test_figures_of_few_firms_are_not_told():
+    rates = pd.DataFrame({"n": [4, 5], "share": [0.5, 0.4], "share_low": [0.1, 0.1], "share_high": [0.9, 0.8], "n_planned": [1, 2]})
+    told = guarded({"compliance": rates, "waves": rates})
+    assert told["compliance"].iloc[0, 1:].isna().all() and told["compliance"].iloc[1].tolist() == rates.iloc[1].tolist()
+    assert told["compliance"]["n"].tolist() == [4, 5] and told["waves"] is rates
+    beside = pd.DataFrame({"n_yes": [9, 9], "n_no": [4, 9], "mean_yes": 0.1, "mean_no": 0.2})
+    assert guarded({"opinion_effect": beside})["opinion_effect"]["mean_yes"].isna().tolist() == [True, False]
+
+
+def test_a_total_of_few_firms_is_not_told(small):
+    small.tables["territory_totals"] = totals(("footwear", "workers", 90, "a"), ("all", "workers", 900, "a"))
+    small.tables["enterprises"]["branch"] = ["footwear"] * 4 + ["leather"] * 8
+    study, tables, faults, measured, register = read(small)
+    table = credibility_tables(tables, faults, measured, register, study)["territory"].set_index("sector")
+    assert np.isnan(table.at["footwear", "register_sum"]) and table.at["footwear", "n_known"] == 4
+    assert table.at["all", "register_sum"] > 0 and table.at["footwear", "status"] == "plausible"
 
 
 def test_the_slope_is_least_squares_with_robust_errors():

@@ -175,6 +175,20 @@ def test_services_by_component_type_subject_and_mode():
     assert blind["subject"].tolist() == ["not_known"] and blind["n_services"].tolist() == [6]
 
 
+def test_the_programmes_share_is_of_services_whose_amounts_are_known():
+    given = pd.DataFrame(
+        {"firm_id": ["a", "b"], "component": "1", "total_cost_usd": [100.0, np.nan], "programme_paid_usd": [40.0, 30.0]}
+    )
+    row = services_table(given, by=("component",)).iloc[0]
+    assert (row["programme_share"], row["paid_usd"]) == (0.4, 70)
+
+
+def test_the_share_of_needs_matched_has_the_level_asked_for():
+    given = pd.DataFrame({"firm_id": list("abcd"), "component": "1", "need_matched": [1.0, 1, 0, 1]})
+    wide, narrow = (services_table(given, by=("component",), level=level).iloc[0] for level in (0.95, 0.5))
+    assert wide["share"] == narrow["share"] == 0.75 and wide["share_low"] < narrow["share_low"]
+
+
 def test_c22_asks_for_both_in_the_same_firm():
     table = received_table(SERVICES, FIRMS).set_index(["sector", "received"])["n_served"]
     assert table["all", "assistance"] == 2 and table["all", "training"] == 1  # n is no beneficiary

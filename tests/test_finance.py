@@ -186,6 +186,13 @@ def test_a_cost_that_is_not_recorded_is_the_sum_of_the_payments():
     assert priced(table, RULE, START)["total_usd"].tolist() == [100, 300, 100, 200]  # the last pays 90 of -5: nothing is above zero
 
 
+def test_a_service_that_firms_paid_alone_is_a_rate_of_zero():
+    alone = services(("A", "2003-07-01", "1", 100.0, 0.0), ("B", "2003-07-01", "1", 100.0, 100.0))
+    assert priced(alone, RULE, START)["rate"].tolist() == [0, 1]
+    paid = firm_contributions(alone, None, date(2004, 1, 1)).set_index("component")
+    assert paid.loc["total", ["n_firms", "services_usd", "share"]].tolist() == [1, 100, 0.5]  # B paid nothing
+
+
 def test_rate_by_quarter_is_a_ratio_of_sums():
     path = cofinancing_path(priced(SERVICES, RULE, START), RULE, START, date(2007, 1, 15)).set_index("period_end")
     assert len(path) == 15 and path.index[0] == pd.Timestamp("2003-09-30") and path.index[-1] == pd.Timestamp("2007-03-31")
@@ -286,6 +293,13 @@ def test_counterpart_by_component_in_cash_and_in_kind():
     assert nothing["paid_usd"].sum() == 0 and nothing["fulfilment"].isna().all() and not nothing["behind"].any()
 
 
+def test_without_a_contribution_of_the_financier_nothing_is_said_to_be_due():
+    own = BUDGET[BUDGET["source"] == "counterpart"]
+    table = counterpart_table(own, LEDGER, date(2004, 12, 31), 0.10)
+    assert table[["due_usd", "fulfilment"]].isna().all(axis=None) and not table["behind"].any()
+    assert counterpart_path(own, LEDGER, date(2004, 12, 31), 0.10)["due_usd"].isna().all()
+
+
 def test_expenses_stand_for_contributions_where_there_are_none():
     own = entries(("2004-01-01", "disbursement", "mif", None, 400.0), ("2004-01-02", "expense", "counterpart", "1", 20.0))
     assert counterpart_table(BUDGET, own, date(2004, 2, 1), 0.1).set_index("component").loc["1", "fulfilment"] == 0.5
@@ -322,6 +336,13 @@ def test_reports_are_due_by_the_calendar():
     once = table.set_index("kind").loc[["final", "committee"], "due"]
     assert once.tolist() == [pd.Timestamp("2007-01-31"), pd.Timestamp("2007-04-01")]
     assert (table["status"] == "not_known").all() and table["days_late"].isna().all()
+
+
+def test_a_report_is_not_late_on_the_day_it_is_due():
+    others = given(("audit", "2003-06-30", "2003-07-31", "2003-07-31"))
+    for day, status in ((date(2004, 1, 30), "not_yet_due"), (date(2004, 1, 31), "overdue")):
+        table = report_calendar(CALENDAR, Reporting(), day, others).set_index(["kind", "period_end"])
+        assert table.loc[("semiannual", "2003-12-31"), "status"] == status
 
 
 def test_when_reports_came():
@@ -376,6 +397,20 @@ def test_the_revolving_fund_against_its_limit():
     assert empty.empty and revolving_summary(empty, date(2004, 2, 9)).loc[0, "status"] == "not_known"
     counterpart = BUDGET[BUDGET["source"] == "counterpart"]
     assert revolving_summary(revolving_fund(ledger, counterpart, 0.1), date(2004, 2, 9)).loc[0, "status"] == "not_known"
+
+
+def test_a_replenishment_that_names_no_source_fills_the_fund_all_the_same():
+    ledger = entries(
+        ("2004-01-01", "revolving_replenish", None, None, 30.0), ("2004-01-02", "disbursement", "counterpart", None, 9.0)
+    )
+    assert revolving_fund(ledger, BUDGET, 0.10)["balance_usd"].tolist() == [30]
+
+
+def test_a_service_that_the_programme_did_not_pay_for_is_no_money():
+    condition = frame("conditions", [{"condition_id": "K", "applies_to": "2.1", "met_on": "2004-02-15", "verified": 1}])
+    free = services(("A", "2004-02-01", "2.1", 10.0, 0.0), ("B", "2004-03-01", "2.1", 10.0, 5.0))
+    row = conditions_table(condition, LEDGER.iloc[:0], date(2004, 6, 30), free).iloc[0]
+    assert (row["first_money"], row["status"], row["paid_before_usd"]) == (pd.Timestamp("2004-03-01"), "met", 0)
 
 
 def test_conditions_before_money():

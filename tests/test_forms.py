@@ -22,6 +22,7 @@ def test_what_is_filled_in_loads(small):
     """The small study written into blank forms, cell by cell, is the small study; the tables left blank are empty, not faults."""
     folder = small.root / "forms"
     assert {path.name for path in write_blank(folder)} == {f"{name}.csv" for name in TABLES}
+    assert (folder / "series.csv").read_text(encoding="utf-8") == "series,year,value,base,source,vintage\n"
     for name in ("enterprises", "survey"):
         filled = pd.concat([pd.read_csv(folder / f"{name}.csv", dtype=object), small.tables[name].astype(object)])
         filled.to_csv(folder / f"{name}.csv", index=False)

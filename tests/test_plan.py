@@ -10,17 +10,19 @@ import shutil
 import tempfile
 from importlib.resources import files
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from pydantic import ValidationError
 from scipy import stats
 
 from pipeval import plan as planning
 from pipeval.cli import main
 from pipeval.errors import UsageError
-from pipeval.plan import COLUMNS, detectable_difference, detectable_targets, plan
+from pipeval.plan import COLUMNS, detectable_difference, detectable_targets, latest_year, plan
 from pipeval.report import plan_page
 from pipeval.report.plan_page import page, plan_text, screen
 from pipeval.study.lock import (
@@ -40,7 +42,7 @@ from pipeval.study.lock import (
 )
 from pipeval.study.logframe import LogFrame, read_logframe
 from pipeval.study.params import read_study
-from pipeval.study.specs import Power
+from pipeval.study.specs import Outcome, Power
 
 ROOT = Path(__file__).resolve().parents[1]
 DAY = dt.date(2004, 6, 30)
@@ -90,6 +92,13 @@ def test_the_hash_is_that_of_the_canonical_text():
         lock_hash({"a": float("nan")})
 
 
+def test_a_decision_is_a_number_or_none():
+    """What is no number has no place in a plan, nor in its canonical text."""
+    for value in (float("nan"), float("inf")):
+        with pytest.raises(ValidationError, match="finite number"):
+            Outcome(id="a", measure="sales", label={"en": "x"}, relevant_effect=value)
+
+
 def test_a_lock_is_read_as_it_was_written(lock, tmp_path):
     path = tmp_path / "x.lock.json"
     assert read_lock(path) == lock and read_lock("x.lock.json", tmp_path) == lock
@@ -98,6 +107,8 @@ def test_a_lock_is_read_as_it_was_written(lock, tmp_path):
     assert lock.studies["guanajuato_final"].decisions == own and lock.decisions["treatment"]["definition"] == "component2"
     mixed = dict(reversed(json.loads(path.read_text(encoding="utf-8")).items()))
     path.write_text(json.dumps(mixed, indent=7), encoding="utf-8")  # another layout of the same content
+    assert read_lock(path) == lock
+    path.write_bytes(b"\xef\xbb\xbf" + json.dumps(mixed, indent=1).replace("\n", "\r\n").encode())  # saved by another editor
     assert read_lock(path) == lock
 
 
@@ -126,6 +137,7 @@ def test_a_lock_edited_by_hand_is_refused(lock, tmp_path, edit):
         ("{", "is not JSON"),
         ("[" * 100_000, "is not JSON"),
         ('{"format": NaN}', "NaN is no number"),
+        ('{"format": 1, "format": 1}', "the key 'format' stands twice"),
         ("[]", "is not as `pipeval plan` writes it"),
         ('{"format": 2}', "format"),
         ('{"format": 1, "other": 3}', "sha256"),
@@ -207,6 +219,18 @@ def test_targets_of_the_log_frame(lock, final):
     assert set(found) == {"logframe.G1.target", "logframe.G3.direction", "logframe.P1"}
     assert found["logframe.G1.target"] == ("0.1", "0.08", "target_changed", "verdicts")
     assert found["logframe.G3.direction"][2] == "changed" and found["logframe.P1"][2] == "removed"
+
+
+def test_links_of_the_chain_are_promises_too(lock, final):
+    """Whoever could redraw the chain afterwards could make any result fit it."""
+    logframe = read_logframe("guanajuato")
+    first, second, *rest = logframe.links
+    carried = second.model_copy(update={"activity_types": ("fair",), "text": {"es": "x", "en": "y"}})
+    turned = first.model_copy(update={"source": first.target, "target": first.source})
+    found = {r[0]: r[1:] for r in rows(deviations(lock, final, logframe.model_copy(update={"links": (turned, carried, *rest)})))}
+    one, two = (f"logframe.links.{link.source} > {link.target}" for link in (first, second))
+    assert set(found) == {one, two, f"logframe.links.{first.target} > {first.source}"}
+    assert found[one][2] == "removed" and found[two] == (", ".join(sorted(second.activity_types)), "fair", "changed", "verdicts")
 
 
 def test_a_key_unknown_on_the_day_is_no_departure_at_its_default(lock, final):
@@ -403,10 +427,10 @@ def spoilt(folder: Path, target: Path, base: int) -> Path:
     """The sample with other answers after the base year: exchanged between firms, multiplied, or gone; other closings."""
     rng = np.random.default_rng(11)
     shutil.copytree(folder, target)
-    for name in ("survey", "product_sales"):
+    for name, year in (("survey", "ref_year"), ("product_sales", "ref_year"), ("customs", "year")):
         table = pd.read_csv(target / f"{name}.csv", dtype=str)
-        later = table["ref_year"].astype(int) > base
-        numbers = [c for c in table if c.endswith("kmxn") or c in ("workers_paid", "quantity", "export_direct_usd")]
+        later = table[year].astype(int) > base
+        numbers = [c for c in table if c.endswith("kmxn") or c in ("workers_paid", "quantity", "export_direct_usd", "fob_usd")]
         mixed = table.loc[later].sample(frac=1, random_state=3)
         table.loc[later, numbers] = mixed[numbers].to_numpy()
         gone = table.index[later][rng.random(int(later.sum())) < 0.3]
@@ -426,6 +450,13 @@ def test_the_plan_reads_nothing_after_the_base_year(final, sample_plan, tmp_path
     first, second = ({**p.content()["studies"]["guanajuato_final"], "latest_year": 0} for p in (sample_plan, other))
     assert json.dumps(first) == json.dumps(second) and [str(n) for n in sample_plan.notes] == [str(n) for n in other.notes]
     assert sample_plan.latest_year == 2008
+
+
+def test_the_latest_year_is_that_of_any_file_of_firms():
+    none = pd.DataFrame({"firm_id": ["a"], "ref_year": [2003]})
+    frames = {"survey": none, "customs": pd.DataFrame({"firm_id": ["a"], "year": [2006]}), "series": pd.DataFrame({"year": [2020]})}
+    assert latest_year(SimpleNamespace(frames=frames)) == 2006  # exports are an outcome, whoever tells of them
+    assert latest_year(SimpleNamespace(frames={"survey": none.iloc[:0], "series": frames["series"]})) is None
 
 
 def test_the_plan_of_the_sample(final, sample_plan, road):

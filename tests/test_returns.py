@@ -8,12 +8,15 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import ROOT
+from pydantic import ValidationError
 from scipy import stats
 
-from pipeval.errors import DesignError
+from pipeval.data.measures import MONEY
+from pipeval.study.params import read_study
 from pipeval.study.programme_specs import Assumptions, Return
-from pipeval.study.specs import Outcome
-from pipeval.verdicts.flows import Flows, benefits, central, draws, last_full_year, outlays, programme_flows
+from pipeval.study.specs import IN_MONEY, Outcome, Study
+from pipeval.verdicts.flows import Draws, Flows, benefits, central, draws, last_full_year, outlays, programme_flows
 from pipeval.verdicts.rates import npv, payback, rate_of_return
 from pipeval.verdicts.returns import (
     assumptions_table,
@@ -102,7 +105,7 @@ def test_the_benefit_cost_ratio_is_linear_in_the_income_share():
 
 
 def test_mean_of_the_draws_is_the_analytic_mean():
-    """One year, one effect: E exp(b + s z) is lognormal, E(1 − d) that of the triangle."""
+    """One year, one effect: E exp(−b − s z) is lognormal, E(1 − d) that of the triangle; the level observed is known."""
     effects = pd.DataFrame({"estimate": [0.1], "std_error": [0.05], "level_usd": [1000.0]}, index=[2006])
     spec = Return(
         outcome="y",
@@ -114,8 +117,8 @@ def test_mean_of_the_draws_is_the_analytic_mean():
         draws=200_000,
     )
     got = return_table(Flows(effects, pd.Series({2006: 10.0})), spec, draws(spec, np.inf)).set_index("measure")
-    mean = (np.exp(0.1 + 0.05**2 / 2) - 1) * 1000 * 0.5 * (1 - 0.3) * (1 + 0.6) - 10
-    spread = 0.05 * np.exp(0.1) * 1000 * 0.5 * 0.7 * 1.6
+    mean = (1 - np.exp(-0.1 + 0.05**2 / 2)) * 1000 * np.exp(0.1) * 0.5 * (1 - 0.3) * (1 + 0.6) - 10
+    spread = 0.05 * 1000 * 0.5 * 0.7 * 1.6
     assert got.loc["npv_usd", "drawn_mean"] == pytest.approx(mean, abs=6 * spread / np.sqrt(spec.draws))
 
 
@@ -172,6 +175,7 @@ def test_break_even_values_bring_the_npv_to_zero():
     effect = table.loc["effect", "break_even"]
     moved = flows()
     moved.effects["estimate"] += np.log1p(effect) - np.log(1.1)
+    moved.effects["level_usd"] *= 1.1 / (1 + effect)  # what was observed stays
     assert return_table(moved, CERTAIN, central(CERTAIN))["central"].iloc[0] == pytest.approx(0, abs=1e-6)
     free = Flows(flows().effects, pd.Series({2004: 0.01}))
     found = break_even_table(free, CERTAIN).set_index("input")
@@ -213,8 +217,22 @@ def test_yearly_gain_has_the_interval_of_the_effect():
     study = SimpleNamespace(returns=CERTAIN, did=SimpleNamespace(level=0.90))
     gain = yearly_gain(flows(0.01, 30.0), study)
     half = stats.t.ppf(0.95, 30) * 0.01
-    expected = 2000 * np.expm1(np.log(1.1) + np.array([0, -half, half]))
+    expected = 2200 - 2200 / 1.1 / np.exp(np.array([0, -half, half]))
     assert [gain["gain"], gain["gain_low"], gain["gain_high"]] == pytest.approx(expected)
+    assert gain["cost_usd"] == pytest.approx(flows().costs.sum())
+
+
+def test_no_draw_contradicts_the_level_observed():
+    """However large the effect, it has added less than the firms had; years before the reference year move alike."""
+    spec = CERTAIN.model_copy(update={"surplus_share": 1.0, "displacement": (0.0, 0.0, 0.0)})
+    made = flows(0.05)
+    observed = made.effects["level_usd"] * np.exp(made.effects["estimate"])
+    for z in (-3.0, 2.0, 100.0):
+        drawn = Draws(np.array([z]), np.array([0.5]), np.array([0.0]))
+        got = benefits(made, spec, drawn)[0]
+        by_hand = observed * (1 - np.exp(-made.effects["estimate"] - z * made.effects["std_error"]))
+        assert got[1:3] == pytest.approx(by_hand.to_numpy()) and (got[1:3] <= observed.to_numpy()).all()
+        assert got[3:] == pytest.approx(got[2] * np.array([0.5, 0.25]))
 
 
 # from tables
@@ -311,8 +329,17 @@ def test_without_what_it_needs_there_is_no_return(lacking):
 
 def test_only_totals_in_money_have_a_return():
     jobs = Outcome(id="ln_va", measure="value_added", per="jobs", label={"en": "x"})
-    with pytest.raises(DesignError, match="found ln_va \\(log of value_added per jobs\\)"):
-        programme_flows(**given(), study=plan(outcomes=[jobs]))
+    sales = Outcome(id="ln_sales", measure="sales", label={"en": "x"})
+    values = read_study(ROOT / "params" / "guanajuato_final.yaml").model_dump() | {"returns": {"outcome": "ln_va"}}
+    assert Study(**values | {"outcomes": (sales.model_copy(update={"id": "ln_va"}),)}).returns.outcome == "ln_va"
+    said = "returns.outcome: only a log or Poisson outcome.*found ln_va \\(log of value_added per jobs\\).*that can: ln_sales"
+    with pytest.raises(ValidationError, match=said):
+        Study(**values | {"outcomes": (jobs, sales)})
+    for scale, measure in (("level", "sales"), ("log", "jobs"), ("log", "price"), ("yes_no", "exports")):
+        other = Outcome(id="ln_va", measure=measure, scale=scale, label={"en": "x"})
+        with pytest.raises(ValidationError, match="add one, such as a log of sales"):
+            Study(**values | {"outcomes": (other,)})
+    assert {*IN_MONEY, "price"} == set(MONEY)
 
 
 def test_an_earlier_year_without_an_estimate_is_said():

@@ -139,13 +139,15 @@ def test_cost_per_effect_takes_the_sought_sign_and_leaves_levels_out():
     effects = pd.DataFrame({"outcome": ["cost", "level"], "scale": ["log", "level"], "direction": ["decrease", "increase"],
                             "effect": [-0.05, 3.0], "effect_low": [-0.10, 1.0], "effect_high": [-0.02, 5.0]})  # fmt: skip
     counts = pd.DataFrame({"indicator": ["P3"], "net": [10.0], "net_low": [-1.0], "net_high": [20.0]})
-    gain = {"outcome": "ln_va", "gain": 50.0, "gain_low": 10.0, "gain_high": 100.0}
+    gain = {"outcome": "ln_va", "gain": 50.0, "gain_low": 10.0, "gain_high": 100.0, "cost_usd": 80.0}
     table = cost_per_effect(100.0, effects, counts, gain).set_index("row")
     assert table["unit"].to_dict() == {"cost": "percentage_point", "P3": "net_exporter", "ln_va": "usd_a_year"}
     assert table.loc["cost", ["gain", "gain_low", "gain_high", "cost_per_unit_usd", "cost_low_usd", "cost_high_usd"]].astype(
         float
     ).tolist() == (pytest.approx([5, 2, 10, 20, 10, 50]))
-    assert table.loc["P3", "note"] == "no_upper" and table.loc["ln_va", "cost_per_unit_usd"] == 2.0
+    assert table.loc["P3", "note"] == "no_upper" and table.loc["ln_va", "cost_per_unit_usd"] == 1.6
+    assert table["cost_usd"].to_dict() == {"cost": 100.0, "P3": 100.0, "ln_va": 80.0}  # constant dollars against constant dollars
+    assert table.loc["ln_va", ["cost_low_usd", "cost_high_usd"]].tolist() == [0.8, 8.0]
 
 
 def test_contributions_are_labelled_associations():
@@ -290,6 +292,8 @@ def test_a_link_gathers_its_evidence():
     assert (
         chain_table(small_chain(), verdicts, None, None, heard.assign(triangulation="agree_contradicts"))["status"].item() == "weak"
     )
+    never = chain_table(small_chain(("mission",)), verdicts, services(), None, heard).iloc[0]
+    assert never["n_services"] == 0 and never["status"] == "consistent"  # nothing of what was to carry it was given
     bare = chain_table(small_chain(()), verdicts).iloc[0]
     assert np.isnan(bare["n_services"]) and bare["triangulation"] == "not_known" and bare["status"] == "supported"
     assert chain_table(small_chain(), verdicts.iloc[:0])["status"].item() == "not_known"
@@ -355,8 +359,15 @@ def test_signs_of_the_agency_and_of_knowledge():
             "firm_paid_usd": [30.0, 60.0, 30.0, 40.0, 30.0, 80.0],
         }
     )
+    few = bought.tail(1).assign(start_on=pd.Timestamp("2007-01-01"))  # a year of closing accounts
+    bought = pd.concat([*[bought] * 10, *[few] * 9], ignore_index=True)
     booked = pd.DataFrame(
-        {"on": day("2005-01-01", "2006-01-01"), "kind": "expense", "source": "mif", "amount_usd": [1040.0, 520.0]}
+        {
+            "on": day("2005-01-01", "2006-01-01", "2007-01-15"),
+            "kind": "expense",
+            "source": "mif",
+            "amount_usd": [10400.0, 5200.0, 9e6],
+        }
     )
     rated = pd.DataFrame(
         {
@@ -592,9 +603,12 @@ def test_the_sample_gives_every_table(sample):
 
 def test_the_return_takes_the_grade_of_its_outcome(sample):
     study, _, _, _, found, verdicts, frame = sample
-    checks = pd.DataFrame({"check": ["pretrend"], "result": ["pass"], "outcome": ["ln_va"]})
+    checks = pd.DataFrame({"check": ["pre_trend"], "result": ["pass"], "outcome": ["ln_va"]})
     assert outcome_grade(study, verdicts, frame, found | {"design_checks": checks}) == "demonstrated"
     assert outcome_grade(study, verdicts, frame, found | {"design_checks": checks.assign(result="fail")}) == "inconclusive"
+    for unseen in (checks.assign(outcome="ln_sales"), checks.assign(check="support")[["check", "result"]]):
+        # nobody looked at the trend of this outcome before the programme
+        assert outcome_grade(study, verdicts, frame, found | {"design_checks": unseen}) == "indicative"
     on_sales = study.model_copy(update={"returns": study.returns.model_copy(update={"outcome": "ln_sales"})})
     graded = verdicts.assign(evidence=verdicts["evidence"].where(verdicts["id"] != "G1", "indicative"))
     assert outcome_grade(on_sales, graded, frame, found | {"design_checks": checks}) == "indicative"

@@ -769,6 +769,17 @@ def test_a_joint_row_is_demonstrated_when_each_of_its_parts_is():
     assert verdict_table(bare, study(), FULL, EFFECTS).set_index("id").loc["C2", "evidence"] == "descriptive"
 
 
+def test_a_target_of_a_later_day_is_not_ruled_out_jointly_either():
+    parts = [row(id=k, effect=e, **BENEFICIARIES) for k, e in (("C2a", "ln_sales"), ("C2b", "ln_scrap"))]
+    tiny = EFFECTS[["outcome", "scale"]].assign(estimate=[0.001, 0.002], std_error=0.01)
+    for due, grade in (({"months": 36}, "target_ruled_out"), ({"years": 9}, "inconclusive")):
+        both = row(id="C2", kind="joint", measure=None, of=["C2a", "C2b"], target=None, due=due)
+        own = [p.model_copy(update={"due": both.due}) for p in parts]
+        frame = LogFrame(id="joint", title=TEXT, goal=TEXT, purpose=TEXT, indicators=[both, *own])
+        upwards = study().model_copy(update={"outcomes": ()})  # the direction is the indicator's
+        assert verdict_table(frame, upwards, FULL, tiny)["evidence"].tolist() == [grade] * 3
+
+
 # ---- who could count (T02, T24)
 
 

@@ -199,6 +199,11 @@ def test_scores_that_cannot_be_read_are_left_out():
     assert score_counts(pd.Series([1.5, 4.4, NAN])).tolist() == [0, 1, 0, 1, 0]
 
 
+def test_who_was_served_on_the_day_of_the_last_answer_was_asked():
+    services = pd.concat([served(["F1", "F2"]), served(["F3"], on="2006-09-10"), served(["F4"], on="2006-09-11")])
+    assert satisfaction_table(valid_scores(answers([4, 5])), services, RULES).loc[0, "n_asked"] == 3
+
+
 def test_shares_of_scores():
     table = satisfaction_shares(valid_scores(pd.concat([answers([1, 1, 4, 5]), answers([1, 0], "would_pay")])))
     assert table["n"].tolist() == [2, 0, 0, 1, 1] and table["share"].sum() == pytest.approx(1)
@@ -288,6 +293,14 @@ def test_non_response_by_kind():
 
 def two_items(first, second) -> pd.DataFrame:
     return valid_scores(pd.concat([answers(first), answers(second, "timeliness")]))
+
+
+def test_items_that_half_of_the_firms_answered_tell_groups_apart():
+    asked = [1, 1, 1, 2, 5, 5, 5, 4, 1, 1, 2, 1, 5, 5, 4, 5]
+    half = pd.concat([answers(asked), answers([1, 1, 2, 1, 5, 5, 4, 5], "timeliness")])
+    assert len(profiles(valid_scores(half), RULES)) == 8  # the firms with both items
+    fewer = pd.concat([answers(asked), answers([1, 1, 2, 1, 5, 5, 4], "timeliness")])
+    assert len(profiles(valid_scores(fewer), RULES)) == len(asked)
 
 
 def test_firms_with_similar_evaluations():
@@ -484,6 +497,12 @@ def test_scores_of_the_first_and_last_round():
     assert overview["mean_last"] == pytest.approx(11 / 3)  # over the criterion that was rated both times
 
 
+def test_ratings_sixty_days_apart_are_one_round():
+    table = ratings().iloc[:2].assign(rater="R1")
+    for later, n in (("2005-04-02", 1), ("2005-04-03", 2)):
+        assert len(rubric_agreement(table.assign(rated_on=pd.to_datetime(["2005-02-01", later])))) == n
+
+
 def test_agreement_of_raters_by_round():
     table = rubric_agreement(ratings())
     assert table["n_items"].tolist() == [1, 2] and table["n"].tolist() == [2, 5] and table["n_raters"].tolist() == [2, 3]
@@ -654,6 +673,19 @@ def test_the_sample_divides_over_the_environment(voices):
     firms = voices["followup_firms"]
     asked = voices["opinion_followup"].drop_duplicates(["by", "component", "activity_id", "item", "side"])
     assert asked["n_firms"].sum() == len(firms.drop_duplicates(["by", "component", "activity_id", "item", "side", "firm_id"]))
+
+
+def test_few_firms_are_not_told_what_they_say_or_break(sample):
+    tables, _, study = sample
+    few = set(tables["satisfaction"]["firm_id"].unique()[:4])
+    left = {n: tables[n][tables[n]["firm_id"].isin(few)] for n in ("satisfaction", "compliance")}
+    firms = tables["enterprises"].set_index("firm_id")
+    found = voices_tables(dict(tables.frames) | left, None, firms, study)
+    assert found["satisfaction"]["mean"].isna().all() and (found["satisfaction"]["n"] > 0).all()
+    assert "satisfaction_shares" not in found
+    inspected = found["compliance"][found["compliance"]["source"] == "inspection"]
+    assert len(inspected) and inspected[["share", "share_low", "n_planned"]].isna().all(axis=None)
+    assert found["compliance_change"].query("source == 'inspection'")["n_gained"].isna().all()
 
 
 def test_what_must_hold_of_the_sample(voices):

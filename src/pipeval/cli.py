@@ -80,6 +80,7 @@ def _parser() -> argparse.ArgumentParser:
 
     dictionary = commands.add_parser("dictionary", help="print the data dictionary as Markdown")
     dictionary.add_argument("--currency", default="MXN", help="three letters (default: MXN)")
+    dictionary.add_argument("--forms", type=Path, metavar="DIR", help="write the blank tables there instead, one CSV file each")
     dictionary.set_defaults(command=_dictionary)
     return parser
 
@@ -159,5 +160,11 @@ def _dictionary(arguments: argparse.Namespace) -> int:
 
     if not re.fullmatch("[A-Za-z]{3}", arguments.currency):
         raise UsageError(f"a currency has three letters; found {arguments.currency!r}")
-    print(data_dictionary(arguments.currency), end="")
+    if arguments.forms is None:
+        print(data_dictionary(arguments.currency), end="")
+        return 0
+    from .data.forms import write_blank
+
+    made = write_blank(arguments.forms, arguments.currency)
+    print(f"{len(made)} blank tables in {arguments.forms}: {', '.join(path.name for path in made)}")
     return 0

@@ -46,7 +46,7 @@ _OF_OTHERS = ("difference", "joint")  # kinds that rest on other rows
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Plan:
-    """What is known before outcomes are: tables by name, notes, and the last year that the survey's file held that day."""
+    """What is known before outcomes are: tables by name, notes, and the last year that firms' files held that day."""
 
     study: Study
     logframe: LogFrame
@@ -81,7 +81,7 @@ def plan(study: Study) -> Plan:
         As `evaluate` does on the way to the control group.
     """
     with collected() as known:
-        latest = load(study.model_copy(update={"as_of": _LATEST}))["survey"]["ref_year"].max()
+        latest = latest_year(load(study.model_copy(update={"as_of": _LATEST})))
     data = base_data(study)
     start = stages.baseline(data, study)
     group = stages.control_group(data, start, study)
@@ -95,7 +95,18 @@ def plan(study: Study) -> Plan:
         "power": power,
     } | {name: group[name] for name in ("pool", "match_summary", "balance")}
     every = {str(n): n for n in (*known, *data.notes, *start.notes, *group.notes, *notes)}
-    return Plan(study, data["logframe"], tables, tuple(every.values()), None if pd.isna(latest) else int(latest))
+    return Plan(study, data["logframe"], tables, tuple(every.values()), latest)
+
+
+def latest_year(tables: Tables) -> int | None:
+    """The last year for which any table holds figures of firms: answers, sales or customs declarations; none without one."""
+    years_held = [frame[year].max() for name, frame in tables.frames.items() if (year := _year_of_firms(name, frame))]
+    return max((int(year) for year in years_held if not pd.isna(year)), default=None)
+
+
+def _year_of_firms(name: str, frame: pd.DataFrame) -> str | None:
+    """The column that says of which year a row's figures are, in tables of firms."""
+    return TABLES[name].year if "firm_id" in frame else None
 
 
 def base_data(study: Study) -> Stage:
@@ -117,8 +128,7 @@ def until_base_year(tables: Tables, study: Study) -> Tables:
     """
     base, frames = study.baseline.year, dict(tables.frames)
     for name, frame in tables.frames.items():
-        year = TABLES[name].year
-        if year and "firm_id" in frame:
+        if year := _year_of_firms(name, frame):
             frames[name] = frame[frame[year] <= base]
     firms = frames["enterprises"].copy()
     for column in _CLOSING:

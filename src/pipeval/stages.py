@@ -134,7 +134,7 @@ def _plans_ready(tables) -> date | bool | None:
 
 
 def _indicator_table(logframe: LogFrame) -> pd.DataFrame:
-    names = ("id", "level", "component", "kind", "base_year", "target", "direction", "unit")
+    names = ("id", "level", "component", "kind", "horizon", "base_year", "target", "direction", "unit")
     rows = [{n: getattr(i, n) for n in names} | {"text_es": i.text["es"], "text_en": i.text["en"]} for i in logframe.indicators]
     return pd.DataFrame(rows)
 

@@ -19,7 +19,9 @@ from .waves import consent_table, designation_table, missing_figures, mode_table
 def credibility_tables(
     tables: Tables, faults: pd.DataFrame, measured: Measures, firms: pd.DataFrame, study: Study
 ) -> dict[str, pd.DataFrame]:
-    """The tables on the baseline's credibility, by name; what the data cannot give is left out; figures of fewer than five firms are blank.
+    """The tables on the baseline's credibility, by name; what the data cannot give is left out.
+
+    Figures of fewer than five firms are blank (`data.disclosure`).
 
     Parameters
     ----------

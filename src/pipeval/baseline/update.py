@@ -105,9 +105,9 @@ def marginal_change(measured: Measures, firms: pd.DataFrame, tables: Tables, stu
     -------
     DataFrame
         `measure, prices` (real where it is money, nominal without a deflator), `dose` (`per_thousand_usd, per_day`), `n`
-        (participants with the figure in both years), `dose_mean`, `change_per_unit` (total change by total support), `estimate` (slope of a firm's change on its
-        support, least squares), `std_error` (HC1), `conf_low, conf_high` (t, n − 2), `p_value`, `reading` (always
-        `association`). NaN where support does not vary, or fewer than three firms are left.
+        (participants with the figure in both years), `dose_mean`, `change_per_unit` (total change by total support), `estimate`
+        (slope of a firm's change on its support, least squares), `std_error` (HC1), `conf_low, conf_high` (t, n − 2), `p_value`,
+        `reading` (always `association`). NaN where support does not vary, or fewer than three firms are left.
 
     Notes
     -----

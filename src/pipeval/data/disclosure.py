@@ -12,7 +12,7 @@ FEWEST_SHOWN = 5
 """Firms that a figure needs to be shown."""
 
 _RATES = ("share", "share_low", "share_high")
-GUARDED: dict[str, tuple[str, tuple[str, ...]]] = {
+GUARDED: dict[str, tuple[str | tuple[str, str], tuple[str, ...]]] = {
     "territory": ("n_known", ("register_sum", "expanded_sum", "ratio_register", "ratio_expanded")),
     "baseline_update": (
         "n", ("total_base", "total_final", "total_change", "mean_base", "mean_final", "mean_change", "value_change"),
@@ -31,12 +31,13 @@ GUARDED: dict[str, tuple[str, tuple[str, ...]]] = {
         "n_firms", ("mean", "sd", "mean_low", "mean_high", *_RATES, "share_bottom", "net_promoter", "agreement"),
     ),
     "response_groups": ("n_firms", ("mean",)),
+    "opinion_effect": (("n_yes", "n_no"), ("mean_yes", "mean_no", "difference", "difference_low", "difference_high")),
     "assessment_scores": (
         "n", ("mean_first", "mean_last", "score_change", "score_change_low", "score_change_high", "goal", *_RATES),
     ),
     "assessment_gaps": ("n", ("mean_expert", "mean_firm", "gap", "gap_low", "gap_high")),
 }  # fmt: skip
-"""Table → the column that counts firms or answers, and the figures that are blank when it counts fewer than five."""
+"""Table → the column that counts firms or answers (the smaller of two), and the figures that are blank when it is below five."""
 
 
 def guarded(tables: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
@@ -48,6 +49,6 @@ def guarded(tables: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     return {name: _blank(table, *GUARDED[name]) if name in GUARDED else table for name, table in tables.items()}
 
 
-def _blank(table: pd.DataFrame, n: str, figures: tuple[str, ...]) -> pd.DataFrame:
-    few = table[n].fillna(0) < FEWEST_SHOWN
-    return table.assign(**{c: table[c].astype(float).mask(few, np.nan) for c in figures if c in table})
+def _blank(table: pd.DataFrame, n: str | tuple[str, str], figures: tuple[str, ...]) -> pd.DataFrame:
+    few = table[[n] if isinstance(n, str) else list(n)].min(axis=1).fillna(0) < FEWEST_SHOWN
+    return table.assign(**{c: table[c].astype(float).mask(few, np.nan) for c in figures if c in table}) if few.any() else table

@@ -115,7 +115,7 @@ def _sources(tables: Tables, firms: pd.DataFrame, study: Study) -> dict[str, pd.
 
 def _rates(tables: Tables, study: Study) -> pd.Series | None:
     """National currency per US dollar, by year."""
-    if study.money.fx is None or "series" not in tables:
+    if study.money.fx is None or "series" not in tables or tables["series"].empty:
         return None
     return series_values(tables["series"], study.money.fx)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from .bundle import Bundle
-from .judgement import verdict_paragraphs
+from .judgement import LEVELS, verdict_paragraphs
 from .remarks import note_lines
 from .sensitivity_sentences import findings_table
 from .sentences import SENTENCES, programme_name
@@ -85,7 +85,7 @@ def _block(block: dict, bundle: Bundle, text: Text, figures: dict[str, Path]) ->
         lines = note_lines(bundle, text)
         return "\n\n".join([text.say("text.notes"), *lines]) if lines else "", ""
     if "verdicts" in block:
-        return "\n\n".join(verdict_paragraphs(bundle, text)), "" if bundle.has("verdicts") else text.say("table.verdicts.short")
+        return "\n\n".join(verdict_paragraphs(bundle, text, block.get("levels", LEVELS))), "" if bundle.has("verdicts") else text.say("table.verdicts.short")
     return _provenance(bundle, text), ""
 
 

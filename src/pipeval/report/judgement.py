@@ -35,16 +35,16 @@ def answer(bundle: Bundle, text: Text) -> list[str]:
     return ["\n".join(f"- {line}" for line in lines if line)]
 
 
-def verdict_paragraphs(bundle: Bundle, text: Text) -> list[str]:
-    """A passage an indicator under the heading of its level: what was observed, what may be attributed, how to read it."""
-    rows = bundle.table("verdicts").to_dict("records")
+def verdict_paragraphs(bundle: Bundle, text: Text, levels: Iterable[str] = LEVELS) -> list[str]:
+    """A passage an indicator of these levels, under the heading of its level: what was observed, what may be attributed, how to read it."""
+    rows = [row for row in bundle.table("verdicts").to_dict("records") if row.get("level") in levels]
     kinds = dict(zip(bundle.table("indicators").get("id", ()), bundle.table("indicators").get("kind", ()), strict=True))
     shared = _shared_readings(rows)
     paragraphs = []
     if shared:
         items = [f"- {_remark(code, text).removesuffix('.')} ({escape(', '.join(ids))})." for code, ids in shared.items()]
         paragraphs.append(text.say("say.verdict.shared") + "\n\n" + "\n".join(items))
-    for level in LEVELS:
+    for level in (level for level in LEVELS if level in levels):
         here = [row for row in rows if row.get("level") == level]
         if here:
             paragraphs.append(f"## {escape(text.label('level_heading', level))} {{#sec-verdicts-{level}}}")

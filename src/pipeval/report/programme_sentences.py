@@ -12,32 +12,51 @@ from .labels import in_sentence
 from .text import Text, escape
 
 
+def programme_lines(bundle: Bundle, text: Text) -> list[str]:
+    """The programme side of the summary, at most three lines: whom it reached, with what money, what it returned."""
+    spent = [*_executed(bundle, text), *_counterpart(bundle, text)]
+    lines = {"reach": _served(bundle, text), "money": spent, "value": returned(bundle, text)}
+    shown = [f"- {text.say(f'say.programme_lines.{name}')} {' '.join(said)}" for name, said in lines.items() if said]
+    return ["\n".join(shown)] if shown else []
+
+
 def reached(bundle: Bundle, text: Text) -> list[str]:
     """How many firms were to be reached, registered and served; the second figure for those reached indirectly."""
+    said = _served(bundle, text)
     rows = bundle.table("coverage")
+    other = rows[(rows["sector"] == "all") & (rows["arm"] == "indirect")] if said else rows
+    if said and len(other) and pd.notna(other["potential"].iloc[0] if "potential" in other else None):
+        said.append(text.say("say.reached.potential", {n: _whole(other[n].iloc[0], text) for n in ("planned", "potential")}))
+    return [" ".join(said)] if said else []
+
+
+def _served(bundle: Bundle, text: Text) -> list[str]:
+    """How many direct beneficiaries were planned, registered and served."""
+    rows = bundle.table("coverage")
+    rows = rows[(rows["sector"] == "all") & (rows["arm"] == "beneficiary")] if not rows.empty else rows
     if rows.empty:
         return []
-    total = rows[rows["sector"] == "all"].set_index("arm")
-    if "beneficiary" not in total.index:
-        return []
-    row, said = total.loc["beneficiary"], []
+    row = rows.iloc[0]
     numbers = {n: _whole(row.get(n), text) for n in ("planned", "n_registered", "n_served")}
-    said.append(text.say("say.reached.planned" if pd.notna(row.get("planned")) else "say.reached.unplanned", numbers))
-    if "indirect" in total.index and pd.notna(total.loc["indirect"].get("potential")):
-        other = total.loc["indirect"]
-        said.append(text.say("say.reached.potential", {n: _whole(other[n], text) for n in ("planned", "potential")}))
-    return [" ".join(said)]
+    return [text.say("say.reached.planned" if pd.notna(row.get("planned")) else "say.reached.unplanned", numbers)]
+
+
+def _executed(bundle: Bundle, text: Text) -> list[str]:
+    """How much of the budget was executed, in all."""
+    rows = bundle.table("budget")
+    if rows.empty:
+        return []
+    parts = rows["component"].astype(str) != "total"
+    whole = rows.loc[parts if parts.any() else ~parts, ["budget_usd", "executed_usd"]].sum(min_count=1)
+    if whole.isna().any() or not whole["budget_usd"]:
+        return []
+    values = {"executed": _money(whole["executed_usd"], text), "budget": _money(whole["budget_usd"], text)}
+    return [text.say("say.programme_lines.executed", values | {"share": _share(whole["executed_usd"] / whole["budget_usd"], text)})]
 
 
 def paid(bundle: Bundle, text: Text) -> list[str]:
     """The counterpart against what disbursements call for, and the share of services that the programme paid."""
-    said = []
-    own = bundle.table("counterpart")
-    own = own[own["component"] == "total"] if not own.empty else own
-    if not own.empty and pd.notna(own["fulfilment"].iloc[0]):
-        row = own.iloc[0]
-        ending = "behind" if row["behind"] else "even"
-        said.append(text.say(f"say.paid.{ending}", {"fulfilment": _share(row["fulfilment"], text)}))
+    said = _counterpart(bundle, text)
     shared = bundle.table("cofinancing")
     shared = shared[shared["by"] == "all"] if not shared.empty else shared
     if not shared.empty and pd.notna(shared["rate"].iloc[0]):
@@ -48,8 +67,18 @@ def paid(bundle: Bundle, text: Text) -> list[str]:
         row = cap.iloc[0]
         over = int(row["n_over"])
         key = {0: "none", 1: "one"}.get(over, "many")
-        said.append(text.say(f"say.paid.cap_{key}", {"n": _whole(over, text), "cap": _money(row["cap_usd"], text)}))
+        said.append(text.say(f"say.paid.cap_{key}", {"n": text.counted(over).capitalize(), "cap": _money(row["cap_usd"], text)}))
     return [" ".join(said)] if said else []
+
+
+def _counterpart(bundle: Bundle, text: Text) -> list[str]:
+    """What the counterpart has paid of what disbursements call for."""
+    own = bundle.table("counterpart")
+    own = own[own["component"] == "total"] if not own.empty else own
+    if own.empty or pd.isna(own["fulfilment"].iloc[0]):
+        return []
+    row = own.iloc[0]
+    return [text.say(f"say.paid.{'behind' if row['behind'] else 'even'}", {"fulfilment": _share(row["fulfilment"], text)})]
 
 
 def advanced(bundle: Bundle, text: Text) -> list[str]:
@@ -101,7 +130,10 @@ def departed(bundle: Bundle, text: Text) -> list[str]:
     said = [text.say(f"say.departed.{row['timing']}", {"day": escape(text.day(row["locked_on"], "long"))})]
     number = int(row["n_deviations"])
     key = {0: "kept", 1: "one"}.get(number, "many")
-    said.append(text.say(f"say.departed.{key}", {"n": text.counted(number), "estimates": text.counted(int(row["n_estimates"]))}))
+    moved = int(row["n_estimates"])
+    which = {0: "moved_none", 1: "moved_one"}.get(moved, "moved_many")
+    values = {"n": text.counted(number).capitalize(), "estimates": text.counted(moved)}
+    said += [text.say(f"say.departed.{k}", values) for k in ([key, which] if number else [key])]
     return [" ".join(said)]
 
 
@@ -117,4 +149,7 @@ def _money(value, text: Text) -> str:
     return escape(text.number(value, "money"))
 
 
-SENTENCES = {"reached": reached, "paid": paid, "advanced": advanced, "divided": divided, "returned": returned, "departed": departed}
+SENTENCES = {
+    "programme_lines": programme_lines,
+    "reached": reached, "paid": paid, "advanced": advanced, "divided": divided, "returned": returned, "departed": departed,
+}

@@ -65,7 +65,9 @@ def _worded(name: str, value: str, bundle: Bundle, text: Text) -> str:
     found = _SOME.fullmatch(value)
     if found:
         noun = text.say(f"some.{found[2]}.{'one' if found[1] == '1' else 'many'}")
-        return f"{found[1]} {noun}{_CELL.sub(lambda m: text.say('cell', m.groupdict()), found[3])}"
+        # Which firms they are stands in results.json and in the annex: paper names none.
+        which = "" if found[2] in ("firm", "row") else _CELL.sub(lambda m: text.say("cell", m.groupdict()), found[3])
+        return f"{found[1]} {noun}{which}"
     worded = text.reworded(value)
     return text.say("unworded") if name == "reason" and worded == value and text.language != "en" else worded
 

@@ -101,7 +101,8 @@ def note_values(frame: pd.DataFrame, bundle: Bundle, text: Text) -> dict[str, st
 def chosen_rows(frame: pd.DataFrame, block: dict) -> pd.DataFrame:
     """The rows a block prints.
 
-    `where` keeps values and `unlike` leaves them out; `known` asks for a number; `first` keeps the first few codes of a column;
+    `where` keeps values and `unlike` leaves them out; `newest` keeps the last of these codes that a row holds; `known` asks for a
+    number; `first` keeps the first few codes of a column;
     `several` wants at least two codes in a column, else there is nothing to tell apart and no row is left. `last` moves rows with
     these codes to the end; `together` gathers the rows of a code, in the order in which the codes first appear.
     """
@@ -111,6 +112,9 @@ def chosen_rows(frame: pd.DataFrame, block: dict) -> pd.DataFrame:
     for column, values in block.get("unlike", {}).items():
         if column in frame.columns:
             frame = frame[~frame[column].isin(values)]
+    for column, codes in block.get("newest", {}).items():
+        held = [code for code in codes if column in frame.columns and (frame[column] == code).any()]
+        frame = frame[frame[column] == held[-1]] if held else frame
     for column in block.get("known", ()):
         # a table of which nothing could be estimated says why and has no column of numbers
         frame = frame[frame[column].notna()] if column in frame.columns else frame.iloc[:0]

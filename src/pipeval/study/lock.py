@@ -58,7 +58,7 @@ _AFFECTS_ALONE = {"relevant_effect": "verdicts", "untouched": "checks", "currenc
 
 
 class LockedStudy(Spec):
-    """What was locked for one study beside what all share; `latest_year` is the last year in the survey's file that day."""
+    """What was locked for one study beside what all share; `latest_year` is the last year that firms' files held that day."""
 
     decisions: dict[str, Any]
     latest_year: int | None = None
@@ -94,7 +94,7 @@ def locked(study: Study, logframe: LogFrame, detectable: pd.DataFrame, latest_ye
     detectable : DataFrame
         One row an indicator, from `plan.plan`; numbers are rounded to `DIGITS` significant digits, undefined ones become null.
     latest_year : int, optional
-        The last year for which the survey's file holds answers.
+        The last year for which any file holds figures of firms.
 
     Returns
     -------
@@ -163,7 +163,8 @@ def read_lock(path: str | Path, root: str | Path | None = None) -> Lock:
     """
     name, path = str(path), Path(path) if root is None else inside(Path(root), str(path))
     try:
-        document = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_constant)
+        text = path.read_text(encoding="utf-8-sig")  # some editors put a mark in front
+        document = json.loads(text, parse_constant=_no_constant, object_pairs_hook=_once)
     except OSError as error:
         raise UsageError(
             f"cannot read the lock {name}: {error.strerror or error}. Write it with `pipeval plan`, or take plan_lock out of params"
@@ -224,7 +225,7 @@ def plan_tables(study: Study, logframe: LogFrame) -> dict[str, pd.DataFrame]:
     `plan_status` holds `study`; `status` (kept, departed, no_lock); `timing`: what the files held on the day of locking
     (before_outcomes: nothing after the base year; early_outcomes: years after it, but not yet the reference year;
     after_outcomes: the reference year, so that it is no pre-analysis plan; not_known); `locked_on`; `sha256` (the first 12
-    digits); `version` of the package; `latest_year` in the survey's file; `reference_year`; `n_deviations`, of them
+    digits); `version` of the package; `latest_year` in the files of firms; `reference_year`; `n_deviations`, of them
     `n_estimates` that affect estimates.
 
     Raises
@@ -249,7 +250,7 @@ def plan_tables(study: Study, logframe: LogFrame) -> dict[str, pd.DataFrame]:
 
 
 def timing(latest_year: int | None, study: Study) -> str:
-    """What was known when the plan was locked, from the last year in the survey's file that day."""
+    """What was known when the plan was locked, from the last year that firms' files held that day."""
     if latest_year is None:
         return "not_known"
     if latest_year <= study.baseline.year:
@@ -266,7 +267,8 @@ def _decided(study: Study, logframe: LogFrame, chosen: bool = False) -> dict[str
     content["outcomes"] = {o["id"]: {k: v for k, v in o.items() if k != "id"} for o in content["outcomes"]}
     content["first_outcome"] = study.outcomes[0].id
     rows = (i.model_dump(mode="json", by_alias=True, exclude=_NOT_PROMISES, exclude_defaults=chosen) for i in logframe.indicators)
-    content["logframe"] = {"id": logframe.id} | {row.pop("id"): row for row in rows}
+    links = {f"{link.source} > {link.target}": sorted(link.activity_types) for link in logframe.links}
+    content["logframe"] = {"id": logframe.id, "links": links} | {row.pop("id"): row for row in rows}
     return content
 
 
@@ -358,3 +360,12 @@ def _rounded(value: Any) -> Any:
 
 def _no_constant(name: str):
     raise ValueError(f"{name} is no number")
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A mapping whose keys stand once: of a key written twice a reader may see the one that does not count."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"the key {next(k for k in keys if keys.count(k) > 1)!r} stands twice")
+    return found

@@ -129,9 +129,9 @@ def context_table(tables: Mapping[str, pd.DataFrame], frame: pd.DataFrame, firms
 def survey_price(power: pd.DataFrame, budget: pd.DataFrame | None = None) -> pd.DataFrame:
     """One row an outcome: how many firms a survey would need to see its target, beside what the evaluation may spend.
 
-    Columns `outcome, scale, target, mde_share, n_treated, n_control` (as surveyed), `treated_needed, control_needed` (at as many controls
-    a treated firm as now), `extra_firms` (both arms; 0 where the target can be seen), `ratio` (treated firms needed to those
-    there are: above 1 no survey of this programme alone can do it), `evaluation_usd` (the budget's line evaluation, all sources).
+    Columns `outcome, scale, target, mde_share, n_treated, n_control` (as surveyed), `treated_needed, control_needed` (at as many
+    controls a treated firm as now), `extra_firms` (both arms; 0 where the target can be seen), `ratio` (treated firms needed to
+    those there are: above 1 no survey of this programme alone can do it), `evaluation_usd` (the budget's line evaluation).
 
     >>> power = pd.DataFrame({"outcome": ["y"], "target": [0.05], "mde_share": [0.1], "n_treated": [100], "n_control": [150.0]})
     >>> survey_price(power.assign(firms_needed=400.0))[["treated_needed", "control_needed", "extra_firms", "ratio"]].values.tolist()

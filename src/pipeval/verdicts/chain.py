@@ -5,8 +5,8 @@ The states, in this order; the first that fits is given:
 1. *not_known*: cause or consequence is not measurable, or not yet due and without evidence of its own;
 2. *broken*: the cause was not delivered; or it was, and the effect on the consequence is adverse or below what matters, or the
    consequence was missed and nothing compares it with other firms;
-3. *supported*: the cause was delivered whole, the consequence is demonstrated against the control group, no interview contradicts
-   and more support does not go with less effect;
+3. *supported*: the cause was delivered whole, the consequence is demonstrated against the control group, no interview contradicts,
+   more support does not go with less effect, and where the link names the services that carry it some were given;
 4. *consistent*: cause and consequence are there, the consequence reached or at least indicative, and nothing contradicts;
 5. *weak*: anything else: delivered in part, inconclusive, or contradicted by interviews or by the dose.
 
@@ -80,7 +80,8 @@ def chain_table(
         falls = slope["dose_p"] < alpha and slope["dose_estimate"] * _sign(logframe, link.target) < 0
         row = {"from": link.source, "to": link.target, "text_es": link.text["es"], "text_en": link.text["en"]}
         cause, against = _code(state, link.source, "evidence"), falls or said == "agree_contradicts"
-        status = link_status(**ends, cause=cause, against=against, doubted=bool(pd.notna(voices) and voices > 0))
+        doubted = bool(pd.notna(voices) and voices > 0) or given["n_services"] == 0
+        status = link_status(**ends, cause=cause, against=against, doubted=doubted)
         rows.append(row | ends | given | slope | {"triangulation": said, "status": status})
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
@@ -88,7 +89,8 @@ def chain_table(
 def link_status(delivered: str, reached: str, evidence: str, cause: str = "", against: bool = False, doubted: bool = False) -> str:
     """What may be said of one link: attainment of its cause and consequence, evidence of the consequence and of the `cause`.
 
-    `against`: interviews or the dose relation speak against it; `doubted`: a single interview does.
+    `against`: interviews or the dose relation speak against it; `doubted`: a single interview does, or what was to carry the
+    link was never given.
 
     >>> link_status("met", "met", "demonstrated"), link_status("met", "met", "demonstrated", against=True)
     ('supported', 'weak')

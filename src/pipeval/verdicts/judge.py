@@ -190,18 +190,24 @@ def _grade(
     if indicator.kind == "transition" and checks is not None:
         checks = checks[checks["check"].isin(COUNT_CHECKS)]
     grade, remarks = evidence(row, checks, relevant, target=indicator.target, mde=power, alpha=alpha)
-    due = indicator_due(indicator, study.calendar)
-    if grade == "target_ruled_out" and due is not None and due > study.as_of:  # the target speaks of a later day
+    if grade == "target_ruled_out" and _waiting(indicator, study):
         grade, remarks = evidence(row, checks, None, target=indicator.target, mde=power, alpha=alpha)
     if row is not None and indicator.id not in study.verdicts.primary:
         remarks += ("secondary",)
     return grade, (*remarks, *early)
 
 
+def _waiting(indicator: Indicator, study: Study) -> bool:
+    """Whether the target speaks of a later day, so that today's effect cannot rule it out."""
+    due = indicator_due(indicator, study.calendar)
+    return due is not None and due > study.as_of
+
+
 def _joint(indicator: Indicator, logframe: LogFrame, study: Study, rows: Mapping[str, dict], checks) -> tuple[str, tuple[str, ...]]:
     parts = [logframe.indicator(key) for key in indicator.of]
     # "better than the control group" asks for a difference above zero: no size is ruled out unless the row states one
     relevant = [indicator.relevant_effect or (relevant_effect(p, study) if indicator.kind == "joint" else None) for p in parts]
+    relevant = [None] * len(parts) if _waiting(indicator, study) else relevant
     estimates, alpha = [rows.get(p.id) for p in parts], study.power.alpha
     if indicator.kind == "joint" or (indicator.combine or study.verdicts.joint) == "all":
         return joint_evidence(estimates, checks, relevant, alpha=alpha)

@@ -19,6 +19,9 @@ from .costs import spending
 MATERIAL = 0.10
 """A change of a number, as a share of the earlier one, from which it counts as a change; shares are judged by their interval."""
 
+FEWEST = 10
+"""Services that a year needs for its figures per service: the few of a first or closing year carry a whole office."""
+
 SENSES = {"association": "associative", "budget": "agency", "demand": "agency", "fees": "agency", "knowledge": "knowledge"}
 """The sense to which a criterion of the sustainability rubric belongs."""
 
@@ -132,6 +135,7 @@ def _agency(tables: Mapping[str, pd.DataFrame]) -> list[dict | None]:
         spent = own[own["source"] != "firms"].groupby("period")["cost_usd"].sum()
         by_year = services.groupby(pd.to_datetime(services["start_on"]).dt.year)
         part = pd.DataFrame({"n": by_year.size(), "paid": by_year["programme_paid_usd"].sum(min_count=1)})
+        part = part[part["n"] >= FEWEST]
         part = part.assign(each=(spent.reindex(part.index) - part["paid"]) / part["n"]).dropna(subset=["each"])
         if len(part) > 1:
             ends = part["each"].iloc[-1], part["each"].iloc[-2]
@@ -167,9 +171,10 @@ def _bought_again(services: pd.DataFrame, study: Study) -> list[dict | None]:
     paid = [_firm_share(part.groupby("firm_id")) for part in (later, early)]
     both = pd.concat(paid, axis=1, keys=["later", "early"]).dropna()
     rows.append(_share("knowledge", "bought_again_dearer", ((both["later"] > both["early"]).sum(), len(both)), np.nan, study))
-    by_year = _firm_share(table.groupby(table["on"].dt.year)).dropna()
+    year = table["on"].dt.year
+    by_year = _firm_share(table[year.groupby(year).transform("size") >= FEWEST].groupby(year)).dropna()
     if len(by_year) > 1:
-        n = table.loc[table["on"].dt.year == by_year.index[-1], "firm_id"].nunique()
+        n = table.loc[year == by_year.index[-1], "firm_id"].nunique()
         rows.append(_sign("knowledge", "firm_share", by_year.iloc[-1], by_year.iloc[0], "share", n))
     return rows
 
