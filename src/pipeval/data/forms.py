@@ -32,7 +32,7 @@ def blank_tables(currency: str = "MXN", names: Collection[str] = ()) -> dict[str
     """
     unknown = sorted(set(names) - set(TABLES))
     if unknown:
-        raise UsageError(f"no such table of the contract: {some(unknown, "table")}; {nearest(unknown[0], TABLES)}")
+        raise UsageError(f"no such table of the contract: {some(unknown, 'table')}; {nearest(unknown[0], TABLES)}")
     return {name: pd.DataFrame(columns=list(table.named(currency))) for name, table in TABLES.items() if not names or name in names}
 
 
@@ -48,7 +48,7 @@ def write_blank(folder: str | Path, currency: str = "MXN", names: Collection[str
     files = {folder / f"{name}.csv": table for name, table in blank_tables(currency, names).items()}
     there = [path.name for path in files if path.exists()]
     if there:
-        raise PipevalError(f"a blank table would replace a file of {folder}: {some(there, "file")}; choose an empty folder")
+        raise PipevalError(f"a blank table would replace a file of {folder}: {some(there, 'file')}; choose an empty folder")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for path, table in files.items():
