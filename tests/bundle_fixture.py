@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from io import StringIO
 
 import pandas as pd
 
 from pipeval.errors import Note
 from pipeval.report.bundle import Bundle
+from pipeval.report.tables import read_layout
 
 NAN = float("nan")
 HOSTILE = "=cmd()|'x' <script>alert(1)</script> *bold* #let @ref $a_b$ [x](http://x.y)"
@@ -92,6 +94,24 @@ def full(stage: str = "final") -> Bundle:
         Note("zz_untranslated", "a remark that no language file knows: {what}", {"what": HOSTILE}),
     ]
     return Bundle.build(study(stage), tables, notes, _provenance(study(stage)))
+
+
+def whole(stage: str = "final", without: tuple[str, ...] = ()) -> Bundle:
+    """The full bundle with the programme side too, less the tables of `without`."""
+    base = full(stage)
+    tables = {name: base.table(name) for name in base.tables} | programme_side()
+    return Bundle.build(study(stage), {n: t for n, t in tables.items() if n not in without}, base.notes, base.provenance)
+
+
+def programme_side() -> dict[str, pd.DataFrame]:
+    """The small tables of `_SIDE`: a name, its columns, its rows; codes, texts and days stay texts."""
+    kinds = read_layout().kinds
+    texts = [column for column, kind in kinds.items() if kind in ("code", "text", "light", "day", "outcome")]
+    tables = {}
+    for block in _SIDE.strip().removeprefix("# ").split("\n\n# "):
+        name, _, body = block.partition("\n")
+        tables[name] = pd.read_csv(StringIO(body), sep="|", dtype=dict.fromkeys(texts, "str"))
+    return tables
 
 
 def tiny() -> Bundle:
@@ -934,3 +954,585 @@ def _execution() -> dict[str, pd.DataFrame]:
             outputs,
         ),
     }
+
+
+_SIDE = """
+# homogeneity
+measure|branch|size_class|cell|n|median|limit_low|limit_high|n_flagged
+sales_per_worker|ceramics|micro|branch_size|149|95.16|16.76|540.3|0
+sales_per_worker|ceramics|small|branch_size|100|88.74|22.27|353.6|1
+
+# territory
+year|sector|measure|figure|territory_total|expanded_sum|ratio_register|ratio_expanded|status|note
+2002|footwear|firms|firms|3500.0|3487.0|0.128|0.9962|plausible|
+2002|footwear|workers|workers|67000.0|66470.0|0.1498|0.9921|plausible|
+
+# territory_sources
+year|sector|measure|basis|low|high|spread|status
+2002|all|firms|sum_of_parts|9000.0|9345.0|0.03833|agree
+2002|all|workers|sum_of_parts|120000.0|127500.0|0.0625|agree
+
+# queries_by_arm
+rule|arm|n|n_firms|share|share_low|share_high
+exports_currency|beneficiary|2|200|0.01|0.002747|0.03572
+exports_currency|indirect|0|300|0.0|0.0|0.01264
+
+# waves
+period|arm|n_registered|n_complete|n_partial|n_refusal|n_recalled|n_part_year|share|share_low|share_high
+2001|beneficiary|200|175|9|10|184|0|0.92|0.874|0.9502
+2001|indirect|300|265|12|13|277|0|0.9233|0.8876|0.9484
+
+# waves_exporters
+period|exp_status_baseline|n_registered|n_complete|n_partial|share|share_low|share_high
+2001|direct|105|94|5|0.9429|0.8809|0.9736
+2001|indirect|178|157|8|0.927|0.8791|0.9568
+
+# survey_modes
+period|mode|share
+2001|face|0.6069
+2001|mail|0.1086
+
+# missing_figures
+period|arm|measure|share
+2001|all|sales|0.0
+2001|all|value_added|0.03366
+
+# survey_dates
+check|n|value|unit|limit|status
+months_year_to_interview|977|0.0|months|12.0|within
+interviewed_before_year_end|977|0.5046|share||observed
+
+# control_designation
+exp_status_baseline|n|n_before|n_after|n_not_known|share|share_low|share_high
+all|498|498|0|0|1.0|0.9923|1.0
+
+# consent
+arm|n|n_yes|n_no|n_not_known|n_used_without|share|share_low|share_high
+beneficiary|200|200|0|0|0|1.0|0.9812|1.0
+indirect|300|287|13|0|13|0.9567|0.9273|0.9745
+
+# baseline_update
+measure|prices|arm|n|mean_base|mean_final|mean_change|value_change
+sales|real|beneficiary|139|7127.0|7546.0|419.2|1.059
+sales|real|indirect|208|3707.0|3502.0|-204.4|0.9449
+
+# marginal_change
+measure|dose|n|dose_mean|change_per_unit|estimate|conf_low|conf_high
+sales|per_thousand_usd|139|2.347|178.6|68.57|-129.8|267.0
+sales|per_day|139|25.27|16.59|0.7713|-23.11|24.66
+
+# owners
+arm|owner_gender|n|share|share_low|share_high
+beneficiary|f|46|0.2312|0.178|0.2945
+beneficiary|m|107|0.5377|0.4684|0.6056
+
+# size_rules
+rule|arm|size_class|n|share
+2002|beneficiary|micro|49|0.245
+2002|beneficiary|small|126|0.63
+
+# eligibility
+criterion|arm|n_met|n_not_met|n_not_known|share|share_low|share_high
+elig_msme|beneficiary|200|0|0|1.0|0.9812|1.0
+elig_willing|beneficiary|200|0|0|1.0|0.9812|1.0
+
+# ineligible_controls
+n|n_eligible|n_ineligible|n_not_known|share|share_low|share_high
+498|384|114|0|0.2289|0.1942|0.2678
+
+# coverage
+arm|sector|planned|potential|n_registered|n_committed|n_entered|n_served|progress|share|share_low|share_high
+beneficiary|ceramics|||50|50.0|50.0|48||0.96|0.8654|0.989
+beneficiary|all|200.0||200|200.0|200.0|192|1.0|0.96|0.9231|0.9796
+indirect|all|300.0|2000.0|300|||0|1.0|||
+nonparticipant|all|||498|||0||||
+
+# served_groups
+received|covariate|group|n_firms|n_served|share|share_low|share_high
+service|branch|ceramics|50|48|0.96|0.8654|0.989
+service|branch|footwear|85|83|0.9765|0.9182|0.9935
+
+# selection
+received|covariate|n_served|n_other|mean_served|mean_other|gap|conf_low|conf_high|p_value
+service|priority_score|192|8|64.15|70.75|-6.604|-15.53|2.319|0.1258
+service|group_experience|192|8|0.4792|0.5|-0.02083|-0.4695|0.4278|0.9166
+
+# other_programmes
+programme|arm|n_firms|amount_usd|share|share_low|share_high
+CEVEM|beneficiary|4|8800.0|0.02|0.007804|0.05029
+CEVEM|indirect|0||0.0|0.0|0.01264
+
+# services
+component|activity_type|subject|mode|n_services|n_events|n_firms|n_persons|n_participations|cost_usd|programme_share|quality_mean
+1|diagnosis|management|individual|192||192|||99140.0|0.5353|3.943
+1|workshop|cooperation|group|167|23.0|167|284.0|403.0|24020.0|0.5169|3.91
+
+# counted_apart
+component|n_services|n_events|n_firms|n_persons|n_participations|n_firms_added
+1|359|23|192|284|403.0|359
+2|541|96|153|277|858.0|468
+
+# received
+sector|received|n_served|n_firms|share|share_low|share_high
+ceramics|assistance|18|50|0.36|0.2414|0.4986
+ceramics|training|44|50|0.88|0.762|0.9438
+all|assistance|64|200|0.32|0.2593|0.3875
+all|training|147|200|0.735|0.6698|0.7913
+
+# assistance
+subject|n_services|n_firms|days|paid_usd|share|share_low|share_high
+management|34|34|404.0|52310.0|0.8235|0.6649|0.9165
+production|110|64|1046.0|121900.0|0.8545|0.7767|0.9084
+
+# missions
+sector|year|n_events|n_firms|planned|status
+ceramics|2004|1|4|2.0|below
+ceramics|2005|2|4|2.0|reached
+
+# quarters
+quarter|complete|n_services|n_events|n_firms|n_new_firms|expense_usd|disbursed_usd|n_milestones
+2003Q3|True|1.0|0.0|1.0|1.0|34480.0|80000.0|0.0
+2003Q4|True|1.0|0.0|1.0|1.0|55210.0|50000.0|2.0
+
+# activity_matrix
+activity_id|component|description_es|description_en|unit|actual_qty|n_firms|n_persons|cost_usd|cost_per_firm|ledger_usd|usefulness|n_usefulness
+A001|1|Diagnóstico de empresa|Diagnosis of firms|firms|192.0|192||99140.0|516.3|||0
+A002|1|Talleres de integració|Integration workshops|workshops|23.0|167|284.0|24020.0|143.9||4.006|320
+
+# cooperation
+arm|measure|n|mean_base|mean|mean_change|conf_low|conf_high
+beneficiary|n_ties|166|1.524|2.705|1.181|0.8574|1.504
+indirect|n_ties|233|1.373|1.584|0.2103|-0.02919|0.4498
+
+# clusters
+cluster_id|sector|cluster_type|n_members|members_planned|n_milestones|stage|joint_actions_planned|joint_actions_done|share|paid_usd|months|lag_months
+C01|leather_footwear|horizontal|8|10.0|5|joint_sale|5.0|2.0|0.4|29740.0|35.22|-0.2136
+C02|leather_footwear|cluster|9|16.0|3|formed|5.0|4.0|0.8|41290.0|38.05|-2.152
+
+# cluster_funnel
+sector|stage|n
+ceramics|identified|5
+ceramics|plan_approved|5
+
+# typology
+cluster_type|n_clusters|n_firms|n_others|appropriability|monitor|controls
+horizontal|10|101|3|high|all_participants|same_sector
+vertical|3|30|2|high|all_participants|same_sector
+
+# joint_actions
+sector|type|n|n_clusters|n_firms|joint_value_k|saving_k|saving_share
+all|catalogue|10|6|27|||
+all|fair|11|8|28|||
+
+# id_matches
+table|column|refers_to|n|n_found|share
+survey|firm_id|enterprises|998|998|1.0
+services|firm_id|enterprises|192|192|1.0
+
+# export_trend
+branch|arm|period|n|n_exporting|exports_usd|base_usd|export_index
+all|beneficiary|2001|184|39|22130000.0|11620000.0|190.5
+all|beneficiary|2002|192|36|14750000.0|11900000.0|123.9
+
+# exports_by_year
+year|n_both|n_survey_only|n_customs_only|n_no_answer|survey_usd|customs_usd|ratio|share
+2002|95|9|0|0|26960000.0|25100000.0|0.931|0.9135
+2003|96|6|0|0|23530000.0|21650000.0|0.9203|0.9412
+
+# cost_by_component
+component|year|services_usd|ledger_usd|difference_usd|status
+1|2003|653.0|45890.0|45240.0|ledger_higher
+1|2004|44980.0|65710.0|20730.0|ledger_higher
+
+# sources
+comparison|first|second|n|n_agree|share|share_low|share_high|ratio
+exports|survey|customs|566|534|0.9435|0.9213|0.9597|0.9435
+costs|services|ledger|8|6|0.75|0.4093|0.9285|2.299
+
+# information
+table|n_rows|complete_needed|complete_other|last_on|queries_per_100|share_covered|n_passed|n_rules|score
+enterprises|998|1.0|0.9998||0.501||2|2|4.0
+survey|5986|1.0|0.9578|2007-03-27|0.6348|1.0|4|4|4.0
+
+# freshness
+sector|n_firms|n_fresh|months_old|share|share_low|share_high
+ceramics|44|44|0.9692|1.0|0.9197|1.0
+garment|30|27|0.8871|0.9|0.7438|0.9654
+
+# staff
+post|unit|n_holders|n_changes|months|vacant_months|share|held
+assistant|coordination_unit|1|0|42.58|0.0|1.0|True
+ceramics_coordinator|ceramics|2|1|38.9|1.544|0.9603|True
+
+# turnover
+n_posts|n_changed|n_vacant|vacant_months|changes_per_year|share|share_low|share_high
+7|1|1|6.604|0.04253|0.1429|0.02568|0.5131
+
+# budget_sources
+component|mif_usd|counterpart_usd|budget_usd|share_mif
+1|111600.0|34600.0|146200.0|0.7633
+2|799400.0|684200.0|1484000.0|0.5388
+
+# budget_shares
+component|budget_usd|printed|computed|gap|agrees
+1|146200.0|7.6|7.31|-0.29|False
+2|1484000.0|74.0|74.18|0.18|False
+
+# unassigned
+kind|item|n|n_missing|share|missing_usd
+disbursement|source|14|0|1.0|0.0
+disbursement|document|14|0|1.0|0.0
+
+# budget_years
+component|source|period|executed_usd|cumulative_usd|share
+1|mif|2003|45890.0|45890.0|0.4112
+1|mif|2004|65710.0|111600.0|1.0
+
+# counterpart
+component|budget_usd|due_usd|paid_usd|cash_usd|in_kind_usd|fulfilment|behind
+1|34600.0|34120.0|33090.0|33090.0|0.0|0.97|False
+total|1000000.0|986000.0|956400.0|693200.0|263200.0|0.97|False
+
+# counterpart_path
+on|share_mif|share_counterpart|due_usd|paid_usd|fulfilment|behind
+2003-07-01|0.08|0.0|80000.0|0.0|0.0|False
+2003-10-01|0.08|0.06094|80000.0|60940.0|0.7618|False
+2003-10-15|0.13|0.06094|130000.0|60940.0|0.4688|False
+2004-01-01|0.13|0.1006|130000.0|100600.0|0.7735|False
+2004-02-10|0.21|0.1006|210000.0|100600.0|0.4788|True
+2004-04-01|0.21|0.1649|210000.0|164900.0|0.7851|False
+2004-05-12|0.29|0.1649|290000.0|164900.0|0.5685|True
+2004-07-01|0.29|0.2311|290000.0|231100.0|0.7968|False
+
+# revolving
+limit_usd|max_usd|on|balance_usd|n_over|share|status
+100000.0|182700.0|2004-12-01|17430.0|248|0.181|exceeded
+
+# firm_contributions
+component|n_firms|services_usd|share|ledger_usd
+1|192.0|57670.0|0.4683|0.0
+2|153.0|362700.0|0.5296|0.0
+
+# cap
+n_firms|cap_usd|mean_usd|median_usd|max_usd|n_near|n_over|share
+192|7500.0|2019.0|1118.0|7992.0|6|2|0.04167
+
+# cofinancing
+by|group|n|n_firms|total_usd|rate|average|difference|scheduled|status
+all|all|899|192|807700.0|0.4797|0.5|-0.02027|0.4942|within
+
+# cofinancing_path
+period_end|scheduled|rate|firm_share|total_usd|programme_usd|n|n_firms
+2003-09-30|0.6836|0.6042|0.3958|649.7|392.5|1|1
+2003-12-31|0.65|0.577|0.423|451.5|260.5|1|1
+2004-03-31|0.6164|0.5898|0.4102|130400.0|76910.0|156|104
+2004-06-30|0.5832|0.5629|0.4371|100900.0|56800.0|167|99
+2004-09-30|0.55|0.5351|0.4649|127100.0|68000.0|131|75
+2004-12-31|0.5164|0.5036|0.4964|62790.0|31620.0|63|49
+2005-03-31|0.4832|0.469|0.531|91610.0|42960.0|103|76
+2005-06-30|0.4499|0.4389|0.5611|62630.0|27490.0|68|45
+
+# firm_share
+by|group|n_quarters|share_first|share_last|change_quarter|change_low|change_high|scheduled_change|demand
+all|all|14|0.3958|0.7071|0.02686|0.02436|0.02935|0.03083|0.4453
+component|1|8|0.3958|0.6847|0.02756|0.02249|0.03263|0.03202|0.6244
+
+# reports_due
+kind|period_end|due|delivered|days_late|status
+quarterly|2004-09-30|2004-10-30|2004-11-12|13.0|late
+quarterly|2006-03-31|2006-04-30||335.0|overdue
+
+# reports_summary
+kind|n|n_on_time|n_late|n_overdue|n_not_known|share|days_late|next_due
+quarterly|14|12|1|1|0|0.8571|174.0|
+semiannual|7|6|1|0|0|0.8571|40.0|
+
+# conditions_met
+condition_id|applies_to|sector|statement_es|statement_en|met|first_money|days_late|paid_before_usd|status
+K1|first_disbursement||Plan de trabajo del pr|Work plan for the firs|2003-06-09|2003-07-01|-22|0.0|met
+K2|first_disbursement||Unidad de coordinación|Coordination unit in p|2003-06-16|2003-07-01|-15|0.0|met
+
+# progress
+component|total_usd|planned_usd|earned_usd|actual_usd|spi|cpi|share_earned|share_spent
+1|146200.0|146200.0|143000.0|144700.0|0.9781|0.9883|0.9781|0.9897
+total|1952000.0|1952000.0|1750000.0|1886000.0|0.8963|0.9275|0.8963|0.9664
+
+# progress_path
+on|component|planned_usd|earned_usd|actual_usd|share_planned|share_earned|share_spent
+2003-08-31|1|0.0|0.0|0.0|0.0|0.0|0.0
+2003-09-30|1|7869.0|1483.0|22950.0|0.05382|0.01014|0.157
+2003-10-31|1|25050.0|9422.0|25060.0|0.1713|0.06445|0.1714
+2003-11-30|1|45610.0|19100.0|25060.0|0.312|0.1306|0.1714
+2003-12-31|1|66860.0|29050.0|48000.0|0.4573|0.1987|0.3283
+2004-01-31|1|75910.0|38860.0|49370.0|0.5192|0.2658|0.3377
+2004-02-29|1|87510.0|44850.0|49370.0|0.5985|0.3068|0.3377
+2004-03-31|1|99900.0|49070.0|72070.0|0.6833|0.3357|0.493
+
+# satisfaction
+wave|component|item|scale|step|n_asked|response_rate|n|mean|mean_low|mean_high|share|share_low|share_high|agreement
+final|1|timeliness|one_to_five|II|192|0.7812|150|3.72|3.594|3.846|0.6267|0.547|0.7|0.6133
+final|1|usefulness|one_to_five|II|192|0.7812|150|4.113|3.993|4.234|0.8133|0.7434|0.8676|0.6433
+
+# satisfaction_shares
+wave|component|item|score|n|share
+final|1|timeliness|1|0|0.0
+final|1|timeliness|2|8|0.05333
+final|1|timeliness|3|48|0.32
+final|1|timeliness|4|72|0.48
+final|1|timeliness|5|22|0.1467
+final|1|usefulness|1|0|0.0
+final|1|usefulness|2|3|0.02
+final|1|usefulness|3|25|0.1667
+
+# opinion_flags
+wave|by|component|activity_id|item|n|reason|measured|threshold
+final|component|2.1||environment|51|low|2.922|3.0
+final|component|2.1||environment|51|split|0.451|0.25
+
+# opinion_followup
+wave|by|component|activity_id|item|side|n_firms|characteristic|group|n|share
+final|component|2.1||environment|high|23|branch|footwear|37|0.4865
+final|component|2.1||environment|high|23|exp_status_baseline|direct|13|0.4615
+
+# response_groups
+wave|component|profile|item|n_firms|mean
+final|1|low|all|18|2.806
+final|1|low|timeliness|18|2.722
+
+# response_types
+wave|component|characteristic|group|profile|n|share|test|p_holm
+final|1|branch|ceramics|low|3|0.08333|permutation|1.0
+final|1|branch|ceramics|lower_middle|11|0.3056|permutation|1.0
+
+# response_association
+wave|component|item|characteristic|n|n_groups|p_value|p_holm
+final|1|timeliness|branch|150|4|0.8556|1.0
+final|1|timeliness|size_class|150|3|0.5065|1.0
+
+# response_map
+wave|by|component|activity_id|item|characteristic|group|n|mean|reason
+final|component|1||timeliness|all|all|150|3.72|none
+final|component|1||usefulness|all|all|150|4.113|none
+final|component|2.1||design|all|all|37|4.0|none
+final|component|2.1||environment|all|all|51|2.922|low_divided
+final|component|2.1||quality|all|all|91|3.901|none
+final|component|2.1||timeliness|all|all|91|3.747|none
+final|activity||A002|timeliness|all|all|150|3.72|none
+final|activity||A002|usefulness|all|all|150|4.113|none
+
+# opinion_nonresponse
+wave|characteristic|group|n_asked|n_responding|response_rate|share_responding|share_silent|p_value
+final|branch|ceramics|48|36|0.75|0.24|0.2857|0.8148
+final|branch|footwear|83|67|0.8072|0.4467|0.381|0.8148
+
+# opinion_effect
+outcome|wave|item|n_yes|n_no|mean_yes|mean_no|difference|difference_low|difference_high|basis
+ln_sales|final|usefulness|111|31|-0.02712|0.08216|-0.101|-0.2068|0.019|association
+
+# compliance_path
+norm|arm|quarter|n|share|share_low|share_high
+env|beneficiary|2004Q2|78|0.5641|0.4536|0.6686
+env|beneficiary|2007Q1|69|0.6522|0.5345|0.7538
+
+# compliance
+source|norm|by|group|arm|moment|n|share|share_low|share_high
+inspection|both|all|all|beneficiary|base|78|0.3205|0.2275|0.4304
+inspection|both|all|all|beneficiary|now|69|0.4493|0.3377|0.5662
+inspection|env|all|all|beneficiary|base|78|0.5641|0.4536|0.6686
+inspection|env|all|all|beneficiary|now|69|0.6522|0.5345|0.7538
+inspection|both|sector|ceramics|beneficiary|base|20|0.35|0.1812|0.5671
+inspection|both|sector|ceramics|beneficiary|now|17|0.5294|0.3096|0.7383
+
+# compliance_change
+source|norm|by|group|arm|n|share_base|share_now|n_gained|n_lost|difference|difference_low|difference_high|p_value
+inspection|both|all|all|beneficiary|67|0.3134|0.4328|11|3|0.1194|0.009385|0.2225|0.05737
+inspection|env|all|all|beneficiary|67|0.5522|0.6418|9|3|0.08955|-0.01338|0.1873|0.146
+inspection|osh|all|all|beneficiary|67|0.6418|0.7015|9|5|0.0597|-0.05119|0.1671|0.424
+survey|both|all|all|beneficiary|166|0.2831|0.4398|26|0|0.1566|0.09884|0.2107|2.98e-08
+
+# rubric_scores
+rubric|subject|criterion|criterion_es|criterion_en|n_raters|median|lowest|highest|mean_first|mean_last|evidenced
+capacity|COFOCE|coordination|Coordinación con las i|Coordination with supp|3|4.0|4.0|4.0|3.0|4.0|1.0
+capacity|COFOCE|cost_recovery|Cobro por servicios|Charging for services|3|2.0|1.0|3.0|2.0|2.0|1.0
+
+# rubric_agreement
+rubric|last|n_raters|n_items|alpha|result
+capacity|2005-02-28|3|13|0.6651|fail
+capacity|2006-10-16|3|13|0.7287|mild
+
+# rubric_overview
+rubric|subject|n_criteria|mean_first|mean_last|score_change|n_improved|n_worsened|last
+capacity|COFOCE|5|2.267|3.2|0.9333|4.0|0.0|2006-10-16
+capacity|technology_centre_1|4|2.417|3.75|1.333|4.0|0.0|2006-10-16
+readiness|ceramics|4||1.75||||2003-12-10
+readiness|garment|4||1.833||||2003-12-10
+
+# assessment_scores
+arm|assessor|factor|n|mean_first|mean_last|score_change|score_change_low|score_change_high|goal|share
+beneficiary|expert|cooperation|37|1.676|2.797|1.122|0.953|1.29|3.162|0.4595
+beneficiary|expert|design|37|2.378|2.824|0.4459|0.3111|0.5808|4.081|0.0
+
+# assessment_gaps
+arm|factor|moment|n|mean_expert|mean_firm|gap|gap_low|gap_high
+beneficiary|cooperation|base|40|1.675|2.15|-0.475|-0.6284|-0.3216
+beneficiary|cooperation|now|37|2.797|2.811|-0.01351|-0.1731|0.146
+
+# evidence_register
+id|kind|supports|mixed|contradicts|n
+C1.1|agency|1|0|0|1
+C2.1|consultant|2|0|0|2
+
+# triangulation
+id|n|n_kinds|supports|mixed|contradicts|triangulation
+C1.1|1|1|1|0|0|too_few
+C2.1|4|2|4|0|0|agree_supports
+
+# statements
+id|kind|stance|statement_es|statement_en
+C1.1|agency|supports|El plan se acordó con |The plan was agreed wi
+C2.1|consultant|supports|Las agrupaciones se re|The clusters meet with
+
+# findings_register
+finding_id|stage|statement_es|statement_en|severity|action_es|action_en|owner|due|status
+N004|midterm|El sistema de informac|The information system|3.0|Completar la base con |Complete the data base|COFOCE|2005-12-31|closed
+N001|midterm|La contrapartida va en|Counterpart stands at |2.0|Calendario de aportes |Schedule of contributi|COFOCE|2005-06-30|closed
+
+# measures_followup
+stage|severity|n|n_closed|n_overdue|n_open|share|share_low|share_high
+midterm|all|4|4|0|0|1.0|0.5101|1.0
+midterm|3|1|1|0|0|1.0|0.2065|1.0
+
+# twfe
+outcome|term|estimate|std_error|classical_error|p_value|negative_weight
+ln_sales|post|0.06188|0.01809|0.01474|0.0006788|0.0137
+ln_sales|event time 0|0.05351|0.01889|0.01801|0.004812|
+
+# tracker
+id|level|component|kind|unit|period|value|planned|target|n|status
+G1|goal||growth|share|2003|0.0|0.0|0.1|158.0|on_path
+G1|goal||growth|share|2004|-0.01697|0.02|0.1|149.0|behind
+
+# plan_status
+status|timing|locked_on|sha256|latest_year|n_deviations|n_estimates
+departed|before_outcomes|2004-06-30|45674ebff384|2003.0|2|0
+
+# deviations
+key|locked|used|kind|affects
+sensitivity.permutatio|999|99|changed|checks
+sensitivity.simulation|200|20|changed|checks
+
+# costs
+component|source|cost_usd
+1|mif|111600.0
+all|mif|968600.0
+all|counterpart|956400.0
+all|firms|420400.0
+all|all|2345000.0
+
+# cost_per_output
+activity_id|component|description_es|description_en|unit|actual_qty|cost_usd|unit_cost_usd|planned_unit_cost_usd
+A001|1|Diagnóstico de empresa|Diagnosis of firms|firms|192.0|99140.0|516.3|400.0
+A002|1|Talleres de integració|Integration workshops|workshops|23.0|24020.0|1044.0|1310.0
+
+# cost_per_firm
+component|n_firms|n_services|cost_usd|cost_per_firm_usd|cost_per_service_usd
+1|192|359|202400.0|1054.0|563.7
+2|153|541|1797000.0|11740.0|3321.0
+
+# cost_per_effect
+row|unit|gain|cost_per_unit_usd|cost_low_usd|cost_high_usd|note
+ln_sales|percentage_point|6.876|341100.0|187300.0|1548000.0|
+ln_va_job|percentage_point|6.337|370100.0|172500.0||no_upper
+
+# contributions
+outcome|division|group|estimate|conf_low|conf_high|p_value|n_treated|reading
+ln_sales|component|component1|0.04855|-0.07178|0.1689|0.427|6.0|association
+ln_sales|component|both|0.06799|0.01538|0.1206|0.01145|127.0|association
+
+# return
+measure|unit|central|drawn_median|drawn_low|drawn_high|share_positive|n_undefined|note
+npv_usd|usd|926800.0|742200.0|-1204000.0|3330000.0|0.7244|0|
+bcr|ratio|1.505|1.404|0.3444|2.813|0.7244|0|
+irr|share|0.3837|0.3474|-0.2262|1.348|0.7244|32|
+payback|years|4.0|4.0|2.0||0.8278|861|
+
+# return_years
+period|basis|effect|level_usd|cost_usd|benefit_usd|net_usd|discounted_usd
+2003|before|||151100.0|0.0|-151100.0|-151100.0
+2004|estimated|0.04814|17740000.0|755900.0|256200.0|-499700.0|-446200.0
+
+# return_tornado
+input|input_low|input_high|npv_low_usd|npv_high_usd|basis|central_usd|swing_usd
+effect|0.03109|0.1576|-1127000.0|3101000.0|quantile|926800.0|4228000.0
+surplus_share|0.3|0.5|236000.0|1618000.0|convention|926800.0|1382000.0
+persistence|0.5866|0.9293|260600.0|1554000.0|quantile|926800.0|1293000.0
+displacement|0.07906|0.4209|1557000.0|297000.0|quantile|926800.0|1260000.0
+discount|0.08|0.16|1234000.0|686000.0|convention|926800.0|547900.0
+
+# return_break_even
+input|central|break_even|note
+effect|0.09253|0.06521|
+persistence|0.8|0.4537|
+
+# return_draws_hist
+bin_low|bin_high|n|share
+-2230000.0|-2050000.0|41|0.0082
+-1333000.0|-1153000.0|79|0.0158
+-435700.0|-256300.0|207|0.0414
+461300.0|640700.0|269|0.0538
+1358000.0|1538000.0|205|0.041
+2255000.0|2435000.0|107|0.0214
+3152000.0|3332000.0|62|0.0124
+4049000.0|4229000.0|33|0.0066
+
+# return_assumptions
+input|value|unit|period|source|note
+effect|0.09253|share|2006.0|estimate|mean_of_logs
+std_error|0.03509|log_points|2006.0|estimate|
+
+# comparison
+study|country|outcome|benchmark|scale|effect|effect_low|effect_high|horizon|method|source|own_effect|own_low|own_high|own_horizon|position|note
+Illustrative A (made u|AR|ln_sales|sales|log|0.09|0.02|0.16|3.0|matched difference-in-|made for this sample|0.05785|-0.008248|0.1284|2.0|similar|horizon_differs
+Illustrative A (made u|AR|jobs|employment|log|0.05|0.005|0.095|3.0|matched difference-in-|made for this sample|0.04295|-0.01125|0.1001|2.0|similar|horizon_differs
+Illustrative B (made u|CL|ln_sales|sales|log|0.06|-0.03|0.15|2.0|difference-in-differen|made for this sample|0.05785|-0.008248|0.1284|2.0|similar|
+Illustrative B (made u|CL|ln_va_job|productivity|log|0.03|-0.04|0.1|2.0|difference-in-differen|made for this sample|0.04649|-0.03329|0.1329|2.0|similar|
+Illustrative C (made u|BR|exports|exports|poisson|0.14|0.03|0.26|4.0|fixed effects|made for this sample|0.5645|-0.1466|1.868|2.0|similar|horizon_differs
+Illustrative C (made u|BR|survival|survival|share|0.02|||4.0|before and after|made for this sample|-0.0128|-0.09628|0.07068|2.0|not_known|horizon_differs_no_interval
+Illustrative D (made u|CO|ln_va_job|productivity|log|0.07|0.01|0.13|5.0|matched difference-in-|made for this sample|0.04649|-0.03329|0.1329|2.0|similar|horizon_differs
+Illustrative E (made u|PE|exports|exports|poisson|0.11|||3.0|before and after|made for this sample|0.5645|-0.1466|1.868|2.0|not_known|horizon_differs_no_interval
+
+# chain
+from|to|text_es|text_en|delivered|reached|triangulation|status
+C1.1p|C1.1|Un plan con acciones c|A plan with specific a|met|met|too_few|consistent
+C1.1|C1.2|Entre las empresas com|Among committed enterp|met|not_met|not_known|broken
+
+# sustainability
+sense|row|value|before|unit|n|share_low|share_high|direction|note
+associative|joint_actions|14.0|29.0|actions|8.0|||worse|
+associative|clusters_acting|0.5714|0.9286|share|14.0|0.3259|0.7862|worse|
+
+# assumptions_monitor
+row|group|period|value|unit|limit|status|note
+real_exchange_rate|all|2003|100.0|index|90.0|holds|bilateral_rate
+real_exchange_rate|all|2004|102.6|index|90.0|holds|bilateral_rate
+
+# assumptions
+text_es|text_en|followed|status
+El peso no está sobrev|The peso is not overva|real_exchange_rate|holds
+Las empresas entregan |Enterprises give infor|response|holds
+
+# context
+group|measure|period|n_firms|base_100|source
+treated|sales|2001.0|119.0|105.7|survey
+treated|sales|2002.0|119.0|105.1|survey
+
+# survey_price
+outcome|scale|target|mde_share|n_treated|treated_needed|control_needed|extra_firms|evaluation_usd
+ln_sales|log|0.1|0.09136|153|129.0|236.0|0.0|28000.0
+ln_va_job|log|0.05|0.09286|144|476.0|870.0|939.0|28000.0
+
+# workshop
+id|attainment|evidence|triangulation|n|n_flags|question
+G1|not_yet_due|demonstrated|mixed|3|0|on_track
+G2|not_yet_due|indicative|agree_contradicts|4|0|on_track
+"""  # noqa: E501 - one line a row

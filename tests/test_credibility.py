@@ -335,7 +335,7 @@ def test_sizes_by_both_rules_stand_beside_one_another(small):
 def test_waves_by_hand(small):
     survey = small.tables["survey"].assign(mode="mail", months_covered=12.0, recall_flag=0.0)
     survey.loc[[1, 5], "response"] = ["partial", "refusal"]
-    survey.loc[[1, 9], "recall_flag"] = 1
+    survey.loc[[1, 5, 9], "recall_flag"] = 1  # what a firm that refused remembers is no answer
     survey.loc[1, "months_covered"] = 6
     survey.loc[13, "mode"] = None
     small.tables["survey"] = survey.drop(index=[45])
@@ -363,13 +363,13 @@ def test_missing_figures_among_those_that_answered(small):
 def test_freshness_by_hand(small):
     survey = small.tables["survey"].assign(interview_on="2006-01-15")
     base = survey["ref_year"] == 2003
-    survey.loc[base, "interview_on"] = ["2003-12-01"] * 3 + ["2004-03-01"] * 9
+    survey.loc[base, "interview_on"] = ["2003-12-31"] * 3 + ["2004-03-01"] * 9
     small.tables["survey"] = survey
     small.tables["services"] = pd.DataFrame(
         {
             "service_id": ["S1", "S2"],
             "firm_id": ["F01", "F04"],
-            "start_on": ["2003-11-01", "2004-06-01"],
+            "start_on": ["2003-11-01", "2004-03-01"],  # the second on the day of the interview
             "activity_type": "workshop",
         }
     )
@@ -482,7 +482,7 @@ def test_support_that_is_not_known_is_not_none(small):
         {
             "service_id": ["S1", "S2", "S3", "S4"],
             "firm_id": ["F01", "F01", "F02", "F03"],
-            "start_on": ["2004-02-01", "2004-03-01", None, "2004-02-01"],
+            "start_on": ["2004-02-01", "2004-03-01", None, "2005-12-31"],  # the last day of the reference year counts
             "activity_type": "workshop",
             "programme_paid_usd": [1000.0, None, 2000.0, 500.0],
             "days": [1.0, 2.0, 3.0, 4.0],
@@ -492,6 +492,14 @@ def test_support_that_is_not_known_is_not_none(small):
     support = doses(tables, register, study)
     assert support["per_thousand_usd"].fillna(-1).tolist() == [-1, -1, 0.5, 0]  # an amount, a date missing; F04 had no service
     assert support["per_day"].fillna(-1).tolist() == [3, -1, 4, 0]
+
+
+def test_prices_do_not_add_up(small):
+    outcomes = [{"id": "p", "measure": "price", "label": {"en": "p"}}]
+    study, _, _, measured, register = read(updated(small).planned(outcomes=outcomes))
+    priced = replace(measured, nominal=measured.nominal.assign(price=2.0), real=measured.real.assign(price=2.0))
+    rows = baseline_update(priced, register, study).query("measure == 'price'")
+    assert rows["total_base"].isna().all() and rows["mean_base"].tolist() == [2.0] * len(rows) and len(rows) > 0
 
 
 def test_without_a_deflator_changes_are_in_current_money(small):
@@ -515,7 +523,7 @@ def test_without_a_deflator_changes_are_in_current_money(small):
 def test_a_criterion_that_no_file_notes_is_not_known(small):
     small.planned(eligibility={"criteria": ["elig_msme", "elig_unheard_of"]})
     small.tables["enterprises"]["elig_msme"] = 1
-    study, tables, _, measured, register = read(small)
+    study, tables, _, measured, _ = read(small)
     met = criteria(tables, sizes(tables, measured, study), study)
     assert met.columns.tolist() == ["elig_msme", "elig_unheard_of", "size", "all_criteria"]
     assert met[["elig_unheard_of", "all_criteria"]].isna().all(axis=None) and (met["elig_msme"] == 1).all()

@@ -338,6 +338,15 @@ def test_scoreboard_of_clusters():
     assert later.loc["C1", "stage"] == "joint_sale" and later.loc["C1", "n_milestones"] == 5
 
 
+def test_a_cluster_that_formed_late_is_no_longer_slower():
+    own = pd.DataFrame({"cluster_id": ["C1", "C2", "C3"], "plan_approved_on": "2004-01-01"})
+    own["formed_on"] = ["2004-02-01", "2005-01-01", None]
+    board = cluster_scoreboard(own, FIRMS.iloc[:0], date(2006, 1, 1))
+    assert board["slower"].tolist() == [False, False, True]
+    late = cluster_scoreboard(own.iloc[:2], FIRMS.iloc[:0], date(2006, 1, 1))
+    assert late["lag_months"].iloc[1] > 0 and not late["slower"].any()
+
+
 def test_funnel_of_clusters():
     table = cluster_funnel(CLUSTERS, AS_OF).set_index(["sector", "stage"])
     assert table.loc[("all", "identified"), "n"] == 2 and table.loc[("all", "identified"), "share"] == pytest.approx(2 / 3)

@@ -239,13 +239,20 @@ def test_what_is_found_carries_what_to_ask():
     assert (rows.loc[~in_order, "question"] == "ask_" + rows.loc[~in_order, "detail"]).all()
 
 
-@pytest.mark.parametrize(("eligible", "result"), [(229, "warn"), (230, "ok"), (29, "fail")])
+@pytest.mark.parametrize(("eligible", "result"), [(229, "warn"), (230, "ok"), (30, "warn"), (29, "fail")])
 def test_two_targets_may_ask_for_more_firms_than_there_are(eligible, result):
     """P3 asks for 30 and P4 for 200 firms of one population, and no firm counts in both: 230 together."""
     rows = lint(read_logframe("guanajuato"), eligible_counts={"P3": eligible, "P4": 200})
     row = rows[(rows["indicator"] == "P3") & (rows["check"] == "feasibility")]
     assert row["result"].tolist() == [result]
     assert row["detail"].tolist() == [{"warn": "together=P4", "ok": "", "fail": "eligible=29"}[result]]
+
+
+def test_targets_that_one_firm_can_meet_together_do_not_compete():
+    frame = read_logframe("guanajuato")
+    both = tuple(i.model_copy(update={"target_statuses": ("direct",)}) if i.id == "P4" else i for i in frame.indicators)
+    rows = lint(frame.model_copy(update={"indicators": both}), eligible_counts={"P3": 210, "P4": 210})
+    assert rows.loc[rows["check"] == "feasibility", "result"].tolist() == ["ok", "ok"]
 
 
 def test_the_target_is_feasible_in_a_wider_population():
@@ -259,6 +266,7 @@ def test_the_target_is_feasible_in_a_wider_population():
         ("final", "2007-03-31", {"G1", "G2", "G3", "G4"}),
         ("midterm", "2005-01-31", {"G1", "G2", "G3", "G4"}),  # what counts is the final evaluation, of 2006-10-01
         ("expost", "2009-03-31", set()),
+        ("midterm", "2009-03-31", set()),  # an evaluation that comes later than the final one judges on its own day
         ("final", "2006-06-30", None),
     ],
 )

@@ -25,15 +25,15 @@ from pipeval.matching.terms import DENOMINATORS
 from pipeval.report.annex import annex
 from pipeval.report.bundle import Bundle, read_bundle, save, spreadsheet_safe
 from pipeval.report.document import markdown
-from pipeval.report.figures import _signed
-from pipeval.report.judgement import listing
+from pipeval.report.figures import _signed, draw
+from pipeval.report.judgement import listing, verdict_paragraphs
 from pipeval.report.labels import coded, covariate_label
 from pipeval.report.remarks import note_lines
 from pipeval.report.render import render
 from pipeval.report.save import save as save_evaluation
 from pipeval.report.sensitivity_sentences import finding
 from pipeval.report.sentences import SENTENCES
-from pipeval.report.tables import printed_table, read_layout
+from pipeval.report.tables import chosen_rows, printed_table, read_layout
 from pipeval.report.text import escape, languages, read_text
 from pipeval.robustness import findings
 from pipeval.robustness.chapter import LEFT_OUT
@@ -48,7 +48,7 @@ from pipeval.verdicts.remarks import REMARKS
 
 # The tests are collected by importlib, which does not put their folder on the path.
 sys.path.insert(0, str(Path(__file__).parent))
-from bundle_fixture import CHECKED, HOSTILE, STOPPED, asked_again, full, hidden, study, tiny
+from bundle_fixture import CHECKED, HOSTILE, STOPPED, asked_again, full, hidden, study, tiny, whole
 
 ES, EN = read_text("es"), read_text("en")
 
@@ -296,7 +296,7 @@ def test_messages_of_the_computation_are_translated_or_left_out():
     )
     assert (
         ES.reworded("12 clusters cannot tell 4 pre-programme rows apart")
-        == "12 grupos no bastan para distinguir 4 coeficientes previos al programa"
+        == "12 conglomerados no bastan para distinguir 4 coeficientes previos al programa"
     )
     notes = [
         Note("not_estimated", "{reason}", {"reason": "some fault nobody foresaw"}),
@@ -305,7 +305,7 @@ def test_messages_of_the_computation_are_translated_or_left_out():
         Note("outside_support", "{names} {n}", {"names": "branch, exp_status_baseline", "n": 3}),
     ]
     text = markdown(Bundle.build(study(), {}, notes), ES, {}).replace("\\", "")
-    assert "nobody" not in text and "Posible error de unidades, 9" in text and "1 empresa (F0141)" in text
+    assert "nobody" not in text and "Posible error de unidades, 9" in text and "1 empresa" in text and "F0141" not in text
     assert "Rama, Situación exportadora inicial" in text
 
 
@@ -804,3 +804,127 @@ def test_a_report_on_another_match_is_true_of_it(method, tmp_path):
     if method == "ebal":
         assert not re.search(r"\b(matched sets?|pairs)\b", said) and "gives it none" in said
     assert not re.search(r"Message of the computation|\b(nan|None)\b", said)
+
+
+def _printed_tables(bundle: Bundle, words) -> dict[str, str]:
+    """The Markdown of every table that the report of this bundle prints, by name."""
+    text = markdown(bundle, words, {})
+    found = re.findall(r"::: \{#tbl-([\w-]+) [^}]*\}\n(.*?)\n:::\n?", text, re.DOTALL)
+    assert len({name for name, _ in found}) == len(found), "a table is printed twice"
+    return dict(found)
+
+
+@pytest.mark.parametrize("stage", ["baseline", "midterm", "final", "expost"])
+def test_the_programme_side_is_printed_in_words_and_headings_differ(stage):
+    for words in (ES, EN):
+        tables = _printed_tables(whole(stage), words)
+        tables.pop("inputs", None)  # two files stand side by side
+        for name, table in tables.items():
+            headings = [cell.strip() for cell in table.splitlines()[0].strip("|").split(" | ")]
+            assert len(set(headings)) == len(headings), (name, headings)
+        prose = re.sub(r"`[^`]*`|\{[^}]*\}|zz_\w+|\$a_b\$", "", markdown(whole(stage), words, {}).replace("\\", ""))
+        keys = set(whole(stage).table("deviations")["key"])  # names of params, as their file has them
+        assert set(re.findall(r"\b[a-z]+(?:_[a-z0-9]+)+\b", prose)) <= {part for key in keys for part in key.split(".")}
+        assert not re.search(r"\b(nan|NaN|inf|True|False)\b|\| None \|", prose)
+        assert not re.search(r"\bF\d{4}\b", prose), "paper names no firm"
+
+
+def test_every_table_of_the_outline_is_in_the_fixture_and_in_the_annex(tmp_path):
+    bundle, layout = whole(), read_layout()
+    asked = {block["table"] for blocks in layout.sections.values() for block in blocks if "table" in block}
+    assert asked - set(bundle.tables) <= {"system_steps"}  # only where the system itself was rated
+    book = load_workbook(annex(bundle, ES, tmp_path / "annex.xlsx"))
+    assert {name[:31] for name in bundle.tables if bundle.has(name)} <= set(book.sheetnames)
+
+
+def test_every_figure_of_the_programme_side_is_drawn(tmp_path):
+    wanted = {"s_curve", "cofinancing_path", "counterpart_path", "satisfaction", "response_map"}
+    wanted |= {"return_distribution", "tornado", "benchmark_forest"}
+    for words in (ES, EN):
+        drawn = draw(whole(), tmp_path, words)
+        assert wanted <= set(drawn)
+        assert all(path.stat().st_size > 1000 for path in drawn.values())
+
+
+def test_the_summary_gives_reach_money_and_return_in_three_lines_at_most():
+    said = SENTENCES["programme_lines"]
+    lines = said(whole(), EN)[0].splitlines()
+    assert [line.split("**")[1] for line in lines] == ["Reach.", "Money.", "Return."]
+    assert "200 direct beneficiaries" in lines[0] and "US$" in lines[1] and "net present value" in lines[2]
+    assert [line.split("**")[1] for line in said(whole(), ES)[0].splitlines()] == ["Alcance.", "Recursos.", "Rendimiento."]
+    assert len(said(whole(without=("return", "coverage")), EN)[0].splitlines()) == 1
+    assert said(whole(without=("return", "coverage", "budget", "counterpart")), EN) == []
+    effects = whole().table("return").assign(note="what_if")
+    unsure = Bundle.build(study(), {"return": effects})
+    assert "what-if" in said(unsure, EN)[0]
+
+
+def _with(table: str, **columns) -> Bundle:
+    return Bundle.build(study(), {table: whole().table(table).assign(**columns)})
+
+
+def test_sentences_of_the_programme_side_count_in_words():
+    cap = {n: SENTENCES["paid"](_with("cap", n_over=n), EN)[0] for n in (0, 1, 2)}
+    assert cap[0].startswith("No firm received") and cap[1].startswith("One firm received")
+    assert cap[2].startswith("Two firms received")
+    late = SENTENCES["paid"](_with("counterpart", behind=True), ES)[0]
+    assert "rezagada" in late and "rezagada" not in SENTENCES["paid"](_with("counterpart", behind=False), ES)[0]
+    kept = SENTENCES["departed"](_with("plan_status", n_deviations=0, n_estimates=0), EN)[0]
+    one = SENTENCES["departed"](_with("plan_status", n_deviations=1, n_estimates=1), EN)[0]
+    many = SENTENCES["departed"](_with("plan_status", n_deviations=3, n_estimates=2), EN)[0]
+    assert "kept without change" in kept and "moves" not in kept
+    assert "One decision differs" in one and "one moves estimates" in one
+    assert "Three decisions differ" in many and "two move estimates" in many
+    assert "moves no estimate" in SENTENCES["departed"](_with("plan_status", n_deviations=3, n_estimates=0), EN)[0]
+    assert "No plan was fixed" in SENTENCES["departed"](_with("plan_status", status="no_lock"), EN)[0]
+    flags = whole().table("opinion_flags").assign(by="component", component="2.1", item="environment")
+    scores = whole().table("satisfaction")
+    words = [
+        SENTENCES["divided"](Bundle.build(study(), {"satisfaction": scores, "opinion_flags": f}), EN)[0] for f in (flags, flags[:0])
+    ]
+    assert "on one point" in words[0] and words[1].startswith("In no component")
+    two = pd.concat([flags, flags.assign(item="design")])
+    assert "these points" in SENTENCES["divided"](Bundle.build(study(), {"satisfaction": scores, "opinion_flags": two}), EN)[0]
+    unplanned = SENTENCES["reached"](_with("coverage", planned=np.nan, potential=np.nan), EN)[0]
+    assert "was not fixed" in unplanned and "potential" not in unplanned
+    assert "potential" in SENTENCES["reached"](whole(), EN)[0]
+    for name in ("reached", "paid", "advanced", "divided", "returned", "departed", "programme_lines"):
+        assert SENTENCES[name](Bundle.build(study(), {}), ES) == []
+
+
+def test_a_block_may_keep_the_newest_round_and_the_levels_it_judges():
+    frame = pd.DataFrame({"wave": ["final", "midterm", "final"], "n": [1, 2, 3]})
+    order = {"newest": {"wave": ["midterm", "final", "expost"]}}
+    assert chosen_rows(frame, order)["n"].tolist() == [1, 3]
+    assert chosen_rows(frame[1:2], order)["n"].tolist() == [2]
+    assert len(chosen_rows(frame.assign(wave="other"), order)) == 3
+    upper = "\n".join(verdict_paragraphs(full(), EN, ["goal", "purpose"]))
+    lower = "\n".join(verdict_paragraphs(full(), EN, ["component", "activity"]))
+    assert "**G1." in upper and "**C2\\.2." not in upper and "**C2\\.2." in lower and "**G1." not in lower
+
+
+def test_when_the_baseline_was_measured_is_told_in_months_and_shares():
+    rows = [
+        ("months_interview_to_start", 9, -6.01, "months", 12.0, "within"),
+        ("interviewed_after_start", 9, 0.5, "share", np.nan, "observed"),
+    ]
+    frame = pd.DataFrame(rows, columns=["check", "n", "value", "unit", "limit", "status"])
+    block = next(b for b in read_layout().sections["credibility"] if b.get("table") == "survey_dates")
+    table = printed_table(Bundle.build(study("baseline"), {"survey_dates": frame}), block, EN)
+    assert "| −6.0 |" in table.replace("\\", "") and "| 50.0% |" in table.replace("\\", "")
+
+
+def test_a_baseline_study_misses_no_verdict_and_says_what_it_will_not_see():
+    text = markdown(whole("baseline", without=("verdicts", "effects", "sample_flow")), EN, {})
+    assert "will not be able to detect" in text
+    assert EN.entries["table.verdicts.short"] not in "".join(re.findall(r"::: gap\n(.*?)\n:::", text, re.DOTALL))
+
+
+def test_an_activity_without_a_quantity_has_no_progress_to_speak_of():
+    outputs = full().table("outputs").assign(share=np.nan, planned_end="2005-01-01", status="delayed")
+    said = SENTENCES["corrective"](Bundle.build(study(), {"outputs": outputs}), EN)[0]
+    assert "no quantity reported (delayed;" in said and "—" not in said
+
+
+def test_a_reading_of_a_group_and_a_year_is_worded():
+    assert coded("reading", "leather_footwear 2004", full(), EN) == "Leather and footwear 2004"

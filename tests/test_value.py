@@ -359,7 +359,7 @@ def test_signs_of_the_agency_and_of_knowledge():
             "firm_paid_usd": [30.0, 60.0, 30.0, 40.0, 30.0, 80.0],
         }
     )
-    few = bought.tail(1).assign(start_on=pd.Timestamp("2007-01-01"))  # a year of closing accounts
+    few = bought.tail(1).assign(start_on=pd.Timestamp("2007-01-01"), firm_paid_usd=1.0)  # a year of closing accounts
     bought = pd.concat([*[bought] * 10, *[few] * 9], ignore_index=True)
     booked = pd.DataFrame(
         {

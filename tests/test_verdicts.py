@@ -859,6 +859,11 @@ def test_the_step_of_evidence_follows_from_kind_design_and_checks():
     np.testing.assert_equal(ground("C3"), (3, NAN))
     np.testing.assert_equal(ground("C4"), (2, NAN))
     assert ground("G4") == (1, 1)  # as low as its lowest part
+    made = LADDER.model_copy(update={"indicators": (*LADDER.indicators, row(id="C9", kind="joint", measure=None, of=["G1", "C1"]))})
+    rest = rests_on(
+        made.indicator("C9"), made, study(did={"covariates": ["x"]}), NUMBERS, {"G1": {"outcome": "ln_sales"}}, ALL_PASS
+    )
+    np.testing.assert_equal((rest["oecd_step"], rest["sms"]), (1, NAN))  # a part that is only counted is not compared
     np.testing.assert_equal(ground("G2", found=Attained(state="not_measurable")), (NAN, 0))
 
 

@@ -20,6 +20,7 @@ from .baseline.credibility import credibility_tables
 from .baseline.indicators import baseline_indicators
 from .baseline.response import response_table, response_test, sample_flow
 from .data.check import check
+from .data.disclosure import guarded
 from .data.load import load, require_clean
 from .data.measures import measures
 from .data.queries import settle_queries
@@ -147,7 +148,7 @@ def baseline(data: Stage, study: Study):
         "baseline_indicators": baseline_indicators(data["measures"], everyone.firms, study),
         "response": response_table(data["measures"], everyone.firms),
     }
-    return {"everyone": everyone}, tables | credibility_tables(data["tables"], data["faults"], data["measures"], everyone.firms, study)
+    return {"everyone": everyone}, guarded(tables) | credibility_tables(data["tables"], data["faults"], data["measures"], everyone.firms, study)
 
 
 @_stage
@@ -265,6 +266,7 @@ def robustness(data: Stage, start: Stage, group: Stage, found: Stage, study: Stu
     """How far the answer depends on choices, and whether what it rests on holds; the sensitivity chapter from the final on."""
     panel, sample = group["panel"], group["sample"]
     judged = [i.effect for i in data["logframe"].indicators if i.effect in found["cells"]]
+    judged += [study.returns.outcome] if study.returns else []
     primary = primary_outcomes(data["logframe"], study)
     cells = {key: found["cells"][key] for key in dict.fromkeys([*primary, *judged])}
     fragile = {o.id: study_fragility(panel, sample, study, o) for o in study.outcomes if o.id in primary}

@@ -13,6 +13,8 @@ FEWEST_SHOWN = 5
 
 _RATES = ("share", "share_low", "share_high")
 GUARDED: dict[str, tuple[str | tuple[str, str], tuple[str, ...]]] = {
+    "baseline_indicators": ("n", ("mean", "median", "sd")),
+    "chain_roles": ("n_firms", ("paid_usd", "share")),
     "territory": ("n_known", ("register_sum", "expanded_sum", "ratio_register", "ratio_expanded")),
     "baseline_update": (
         "n", ("total_base", "total_final", "total_change", "mean_base", "mean_final", "mean_change", "value_change"),

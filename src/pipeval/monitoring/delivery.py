@@ -10,6 +10,7 @@ from ..data.disclosure import guarded
 from ..data.load import Tables
 from ..data.money import series_values
 from ..study.specs import Study
+from .anchors import chain_roles
 from .clusters import cluster_funnel, cluster_scoreboard, typology_table
 from .context import export_trend
 from .cooperation import cooperation_table, joint_actions_table
@@ -40,7 +41,7 @@ def delivery_tables(tables: Tables, faults: pd.DataFrame, firms: pd.DataFrame, s
     -------
     dict
         `coverage, served_groups, selection, other_programmes; services, counted_apart, received, assistance, missions; outputs,
-        activity_matrix, quarters; clusters, cluster_funnel, typology, joint_actions, cooperation; sources, exports_by_year,
+        activity_matrix, quarters; clusters, cluster_funnel, typology, chain_roles, joint_actions, cooperation; sources, exports_by_year,
         cost_by_component, id_matches, export_pairs` (by firm: for the annex only)`; export_trend; information,
         freshness, system_steps, staff, turnover`.
     """
@@ -93,6 +94,7 @@ def _clusters(tables: Tables, firms: pd.DataFrame, study: Study) -> dict[str, pd
         found["clusters"] = cluster_scoreboard(own, firms, study.as_of, services, actions)
         found["cluster_funnel"] = cluster_funnel(own, study.as_of)
         found["typology"] = typology_table(own, firms)
+        found["chain_roles"] = chain_roles(own, firms, study.baseline.year, services, survey)
     if actions is not None and len(actions):
         found["joint_actions"] = joint_actions_table(actions, tables.frames.get("clusters"))
     return found

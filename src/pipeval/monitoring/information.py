@@ -14,6 +14,7 @@ import pandas as pd
 from ..data.contract import TABLES
 from ..data.intervals import with_share
 from ..data.load import Tables
+from ..data.measures import ANSWERED
 from ..study.specs import Study
 
 COMPLETE = (0.95, 0.80)
@@ -28,7 +29,6 @@ EVERY_FIRM = ("survey", "services", "satisfaction")
 STEPS = ("users", "needs", "priority_information", "existing", "method", "responsibilities", "formats", "resources")
 """The steps of designing an information system (Dini, Guaipatín and Rivas 2005)."""
 
-ANSWERED = ("complete", "partial")
 STEADY = ("staff", "corrections", "other_support")
 """Tables in which nothing new may be the truth: they are not asked to be fresh."""
 

@@ -85,7 +85,9 @@ def _block(block: dict, bundle: Bundle, text: Text, figures: dict[str, Path]) ->
         lines = note_lines(bundle, text)
         return "\n\n".join([text.say("text.notes"), *lines]) if lines else "", ""
     if "verdicts" in block:
-        return "\n\n".join(verdict_paragraphs(bundle, text, block.get("levels", LEVELS))), "" if bundle.has("verdicts") else text.say("table.verdicts.short")
+        return "\n\n".join(verdict_paragraphs(bundle, text, block.get("levels", LEVELS))), "" if bundle.has(
+            "verdicts"
+        ) else text.say("table.verdicts.short")
     return _provenance(bundle, text), ""
 
 

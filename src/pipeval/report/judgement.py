@@ -27,7 +27,8 @@ def answer(bundle: Bundle, text: Text) -> list[str]:
     """The answer in a few lines: targets reached, evidence for goals and purposes, what the sample could not have seen."""
     verdicts = bundle.table("verdicts")
     if verdicts.empty:
-        return []
+        ahead = _unseen(bundle, text) if bundle.study.get("stage") == "baseline" else ""
+        return [f"- {ahead}"] if ahead else []
     upper = verdicts[verdicts["level"].isin(_UPPER)]
     lower = verdicts[~verdicts["level"].isin(_UPPER)]
     reached = [_attained(rows, f"say.answer.{name}", text) for name, rows in (("upper", upper), ("lower", lower)) if len(rows)]
@@ -36,7 +37,7 @@ def answer(bundle: Bundle, text: Text) -> list[str]:
 
 
 def verdict_paragraphs(bundle: Bundle, text: Text, levels: Iterable[str] = LEVELS) -> list[str]:
-    """A passage an indicator of these levels, under the heading of its level: what was observed, what may be attributed, how to read it."""
+    """A passage an indicator of these levels, under its level's heading: what was observed, what is attributed, how to read it."""
     rows = [row for row in bundle.table("verdicts").to_dict("records") if row.get("level") in levels]
     kinds = dict(zip(bundle.table("indicators").get("id", ()), bundle.table("indicators").get("kind", ()), strict=True))
     shared = _shared_readings(rows)
@@ -101,7 +102,8 @@ def _unseen(bundle: Bundle, text: Text) -> str:
         return text.say("say.answer.power_unknown")
     missed = power.loc[power["detectable"] == False, "outcome"]  # noqa: E712 - the column may hold None
     names = [in_sentence(outcome_label(o, bundle, text.language)) for o in missed]
-    return text.say("say.answer.unseen", {"outcomes": listing(names, text)}) if names else text.say("say.answer.seen")
+    key = "unseen_ahead" if bundle.study.get("stage") == "baseline" else "unseen"
+    return text.say(f"say.answer.{key}", {"outcomes": listing(names, text)}) if names else text.say("say.answer.seen")
 
 
 def _codes(row: dict) -> list[str]:

@@ -93,7 +93,8 @@ def coded(column: str, value: str, bundle: Bundle, text: Text) -> str:
         words = ", ".join(text.label("table", name) for name in rest.split(", "))
         return text.say(f"code.detail.{code}", {"value": words}) if text.has(f"code.detail.{code}") else value
     if column == "reading" and not text.has(f"code.reading.{value}"):
-        return text.label("measure", value)
+        first, _, year = value.partition(" ")
+        return f"{coded(column, first, bundle, text)} {year}" if year.isdigit() else text.label("measure", value)
     return text.label(column, value)
 
 

@@ -151,5 +151,10 @@ def _money(value, text: Text) -> str:
 
 SENTENCES = {
     "programme_lines": programme_lines,
-    "reached": reached, "paid": paid, "advanced": advanced, "divided": divided, "returned": returned, "departed": departed,
+    "reached": reached,
+    "paid": paid,
+    "advanced": advanced,
+    "divided": divided,
+    "returned": returned,
+    "departed": departed,
 }

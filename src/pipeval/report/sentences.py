@@ -244,16 +244,19 @@ def corrective(bundle: Bundle, text: Text) -> list[str]:
             values = {
                 c: escape(formatted(c, row, bundle, text)) for c in ("activity_id", "description", "share", "status", "planned_end")
             }
-            reached = pd.notna(row["share"]) and row["share"] >= 1
-            items.append("- " + text.say("say.corrective." + ("undated" if reached else "activity"), values))
-    for row in results(bundle, "power").to_dict("records"):
-        if row.get("detectable") is False:
-            values = {
-                "outcome": escape(outcome_label(row["outcome"], bundle, text.language)),
-                "mde": escape(formatted("mde_share", row, bundle, text)),
-            }
-            items.append("- " + text.say("say.corrective.power", values))
+            values["status"] = in_sentence(values["status"])
+            key = "unreported" if pd.isna(row["share"]) else "undated" if row["share"] >= 1 else "activity"
+            items.append("- " + text.say(f"say.corrective.{key}", values))
+    missed = [row for row in results(bundle, "power").to_dict("records") if row.get("detectable") is False]
+    if missed:
+        named = [_missed(row, bundle, text) for row in missed]
+        items.append("- " + text.say("say.corrective.power", {"outcomes": listing(named, text, escaped=True)}))
     return ["\n".join(items)] if items else []
+
+
+def _missed(row: dict, bundle: Bundle, text: Text) -> str:
+    name = in_sentence(outcome_label(row["outcome"], bundle, text.language))
+    return f"{escape(name)} ({escape(formatted('mde_share', row, bundle, text))})"
 
 
 def untestable(bundle: Bundle, text: Text) -> list[str]:

@@ -25,6 +25,7 @@ MESSAGES = ("reason", "note")
 SHARE_UNITS = ("percent", "share", "%", "pct")
 # How the value of a design check is printed; those not named here are p-values.
 CHECK_KINDS = {"support": "pct", "balance": "dec2", "attrition": "dec2", "clusters": "int", "amounts": "dec1"}
+UNIT_KINDS = {"months": "dec1", "share": "pct"}
 # How another reading of an indicator is printed, by the indicator's kind.
 READING_KINDS = {"growth": "spct", "difference": "spct", "share": "pct"}
 # Sizes, not changes: printed without a sign.
@@ -174,7 +175,7 @@ def formatted(column: str, row: dict, bundle: Bundle, text: Text) -> str:
         return coded(column, value, bundle, text)
     if column == "untreated" and value != value:
         return text.label(column, "always" if row.get("type") == "treated_vs_always" else "never")
-    if column in PAIRED:
+    if column in PAIRED and {f"{column}_{text.language}", f"{column}_en"} & row.keys():
         return str(row.get(f"{column}_{text.language}") or row.get(f"{column}_en") or row.get(column) or "")
     if column == "value" and row.get("key") == "as_of":
         return text.day(value, "long")
@@ -267,7 +268,7 @@ def _is_share(row: dict) -> bool:
 
 
 def _check_value(row: dict, text: Text) -> str:
-    kind, value = CHECK_KINDS.get(row["check"], "p"), row.get("value")
+    kind, value = CHECK_KINDS.get(row["check"], UNIT_KINDS.get(row.get("unit"), "p")), row.get("value")
     return text.number(value, kind) + (text.say("points") if kind == "points" and _number(value) else "")
 
 
@@ -320,7 +321,8 @@ def _listed(frame: pd.DataFrame, block: dict, bundle: Bundle, text: Text) -> tup
         "left" if layout.kinds.get(c, "num") in LEFT_KINDS or (c == "value" and block["table"] == "programme_facts") else "right"
         for c in columns
     ]
-    return [escape(text.heading(c, name)) for c in columns], aligns, rows
+    own = {c: name if text.has(f"table.{name}.column.{c}") else block["table"] for c in columns}
+    return [escape(text.heading(c, own[c])) for c in columns], aligns, rows
 
 
 def _cell(column: str, row: dict, bundle: Bundle, text: Text) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from ..data.disclosure import FEWEST_SHOWN
 from ..data.measures import ANSWERED
 from ..data.money import series_values
 from ..study.logframe import LogFrame
@@ -26,7 +27,6 @@ FOLLOWED = {
 }  # fmt: skip
 """The sign that follows an assumption, by the assumption's code in the log frame; any other code cannot be tested by figures."""
 
-FEWEST = 5
 
 UNITS = {"real_exchange_rate": "index", "sector_exports": "index", "service_quality": "score"}
 
@@ -116,7 +116,7 @@ def context_table(tables: Mapping[str, pd.DataFrame], frame: pd.DataFrame, firms
     -------
     DataFrame
         `group`: treated; comparison_near and comparison_far (firms that took no part, in municipalities with and without treated
-        firms: sales taken from neighbours would show in the near ones); of fewer than `FEWEST` firms nothing is shown, since a
+        firms: sales taken from neighbours would show in the near ones); of fewer than `FEWEST_SHOWN` firms nothing is shown, since a
         sum would reveal their figures. Else a sector of `territory_totals`, with totals of two years or more. `measure, period,
         n_firms` (NaN for territories), `value, base_100` (base year, else first year = 100), `source`.
     """
@@ -222,7 +222,7 @@ def _firm_rows(frame: pd.DataFrame, firms: pd.DataFrame, study: Study) -> pd.Dat
         never &= (firms["arm"].reindex(whole.index) == "nonparticipant").to_numpy()
     parts = []
     for group, own in {"treated": treated, "comparison_near": never & near, "comparison_far": never & ~near}.items():
-        if own.sum() >= FEWEST:
+        if own.sum() >= FEWEST_SHOWN:
             value = whole[own].sum()
             rows = pd.DataFrame(
                 {"period": value.index, "value": value.to_numpy(), "base_100": _base_100(value, study.baseline.year).to_numpy()}

@@ -9,11 +9,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
+from ..data.measures import ANSWERED
 from ..study.calendar import indicator_due
 from ..study.logframe import Indicator, Where
 from ..study.specs import Study
-
-_ANSWERED = ("complete", "partial")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,7 +90,7 @@ def measured(inputs: Inputs, names: Iterable[str | None], real: bool = False) ->
     frame, survey = (inputs.real if real else inputs.nominal), inputs.tables.get("survey")
     if survey is None:
         return frame
-    answered = survey[survey["response"].isin(_ANSWERED)] if "response" in survey else survey
+    answered = survey[survey["response"].isin(ANSWERED)] if "response" in survey else survey
     rows = answered.drop_duplicates(["firm_id", "ref_year"]).set_index(["firm_id", "ref_year"])
     found = {}
     for name in (n for n in names if n and n not in frame.columns):
