@@ -22,8 +22,8 @@ from .annex import annex
 from .bundle import Bundle, read_bundle
 from .document import cover, markdown
 from .figures import draw
-from .sentences import programme_name
 from .labels import study_words
+from .sentences import programme_name
 from .text import Text, read_text
 from .word import finish, reference
 
