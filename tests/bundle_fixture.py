@@ -1119,6 +1119,11 @@ cluster_type|n_clusters|n_firms|n_others|appropriability|monitor|controls
 horizontal|10|101|3|high|all_participants|same_sector
 vertical|3|30|2|high|all_participants|same_sector
 
+# chain_roles
+sector|role|n_clusters|n_firms|n_beneficiaries|n_large|n_served|paid_usd|share|n|n_exporting_base|n_exporting
+ceramics|anchor|1|1|0|1|1|||1|1|1
+ceramics|supplier|1|9|9|0|9|21500.0|1.0|9|2|4
+
 # joint_actions
 sector|type|n|n_clusters|n_firms|joint_value_k|saving_k|saving_share
 all|catalogue|10|6|27|||
