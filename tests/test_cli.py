@@ -108,7 +108,7 @@ def test_sample(tmp_path, capsys):
         )
         == 0
     )
-    assert "19 tables written to" in capsys.readouterr().out
+    assert "28 tables written to" in capsys.readouterr().out
     truth = pd.read_csv(tmp_path / "x" / "truth.csv")
     assert truth["firm_id"].nunique() == 100 and (truth["tau_ln_sales"].fillna(0) == 0).all() and Knobs().effect != 0
     (tmp_path / "file").write_text("")
