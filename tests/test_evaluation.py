@@ -201,3 +201,8 @@ def test_currency_unit_changes_no_effect(tmp_path):
 def test_the_final_evaluation_is_dated_after_its_trigger(final):
     due = final["calendar"].query("event == 'final'")["on"].iloc[0]
     assert due.date() == datetime.date(2006, 10, 1) < final.study.as_of
+
+
+def test_no_stage_writes_over_anothers_table(road):
+    names = [name for stage in road.values() if isinstance(stage, stages.Stage) for name in stage.tables]
+    assert len(names) == len(set(names)), sorted({n for n in names if names.count(n) > 1})
