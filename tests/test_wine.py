@@ -176,3 +176,9 @@ def test_labels_of_a_study_win_and_fall_back_by_language():
     assert es.label("branch", "leather") == "Hides" and es.label("branch", "wine") == "Vinho"
     assert es.label("branch", "void") == "void" and es.label("branch", "footwear") == "Calzado"
     assert study_words(read_text("es"), {}) == read_text("es")
+
+
+def test_the_plan_speaks_the_studys_own_words(tmp_path):
+    assert main(["plan", str(PARAMS), "--out", str(tmp_path), "--on", "2014-06-30"]) == 0
+    said = (tmp_path / "wine_final.plan.md").read_text(encoding="utf-8")
+    assert "Bodegas y Viñedos" in said and "grapes" not in said

@@ -169,7 +169,7 @@ def _proofs(row: dict, text: Text) -> list[str]:
 
 def _expected(row: dict, bundle: Bundle, text: Text) -> list[str]:
     """Of a count of firms: how many are estimated in all, and how many would be expected without the programme."""
-    if not (_number(row.get("gross")) and _number(row.get("expected")) and text.has("say.verdict.net")):
+    if not (_number(row.get("gross")) and _number(row.get("expected"))):
         return []
     shown = {c: escape(formatted(c, row, bundle, text)) for c in ("gross", "expected")}
     return [text.say("say.verdict.net", shown)]
@@ -186,7 +186,7 @@ def _evidenced_row(row: dict, values: dict, bundle: Bundle, text: Text) -> str:
 
 def _rests_on(row: dict, text: Text) -> list[str]:
     """The kind of evidence, for rows that were compared: OECD's step and the Maryland scale."""
-    known = _number(row.get("oecd_step")) and _number(row.get("sms")) and text.has("say.verdict.rests_on")
+    known = _number(row.get("oecd_step")) and _number(row.get("sms"))
     if not known or row["evidence"] in ("descriptive", "not_assessed"):
         return []
     shown = {"step": escape(text.label("oecd_step", row["oecd_step"])), "sms": escape(text.label("sms", row["sms"]))}
@@ -248,10 +248,10 @@ def _joint(row: dict) -> bool:
 def _attainment_key(row: dict, text: Text) -> str:
     """The sentence of the first axis; a target that was never stated, or a due date, is not spoken of as if it were."""
     key = f"say.verdict.attainment.{row['attainment']}"
-    if row["attainment"] == "not_yet_due" and pd.isna(row.get("due")) and text.has(f"{key}_undated"):
+    if row["attainment"] == "not_yet_due" and pd.isna(row.get("due")):
         return f"{key}_undated"
     unstated = row["attainment"] == "not_measurable" and "target_not_stated" in _codes(row)
-    return "say.verdict.attainment.no_target" if unstated and text.has("say.verdict.attainment.no_target") else key
+    return "say.verdict.attainment.no_target" if unstated else key
 
 
 def _observed_key(row: dict, text: Text) -> str:

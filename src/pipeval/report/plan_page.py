@@ -63,9 +63,7 @@ def write_plan(
     if lock is None:
         lock = out / f"{first.study}.plan.json" if first.plan_lock is None else inside(first.root, first.plan_lock)
     before = read_lock(lock) if lock.exists() else None
-    texts = [
-        plan_text(language or s.report.languages[0], s.report.locales.get(language or s.report.languages[0], "")) for s in studies
-    ]
+    texts = [_text_of(s, language or s.report.languages[0]) for s in studies]
     plans = [plan(study) for study in studies]
     for one, text in zip(plans, texts, strict=True):
         print("\n".join(screen(one, text)))
@@ -83,10 +81,6 @@ def write_plan(
             paths = save_page(written, out / f"{one.study.study}.plan", on, text)
             print(_say(text, "screen.written", {"files": ", ".join(str(p) for p in paths)}))
     return 0
-
-
-def _text_of(study: Study, language: str) -> Text:
-    return study_words(plan_text(language, study.report.locales.get(language, "")), study.model_dump(mode="json"))
 
 
 @cache
@@ -316,3 +310,8 @@ def _question(row: Mapping, bundle: Bundle, text: Text) -> str:
 
 def _bullets(lines: Iterable[str], escaped: bool = False) -> str:
     return "\n".join(f"- {line if escaped else escape(line)}" for line in lines)
+
+
+def _text_of(study: Study, language: str) -> Text:
+    """The words of the plan with those that the study brings for its own codes."""
+    return study_words(plan_text(language, study.report.locales.get(language, "")), study.model_dump(mode="json"))
