@@ -22,7 +22,7 @@ from .data.load import Tables, load, require_clean
 from .data.measures import measures
 from .data.queries import settle_queries
 from .did.detectable import detectable_table
-from .did.power import firms_needed
+from .did.power import firms_needed, lost_a_year
 from .errors import Note, collected
 from .stages import Stage
 from .study.calendar import indicator_due
@@ -118,7 +118,7 @@ def base_data(study: Study) -> Stage:
         tables = settle_queries(tables, faults, study)
         logframe = read_logframe(study.logframe, study.root)
         parts = {"tables": tables, "faults": faults, "measures": measures(tables, study), "logframe": logframe}
-    return Stage(parts, {}, tuple(notes))
+    return Stage(parts, {}, tuple(notes), study)
 
 
 def until_base_year(tables: Tables, study: Study) -> Tables:
@@ -150,7 +150,8 @@ def detectable_targets(
     power : DataFrame
         One row an outcome, from `did.detectable.detectable_table`.
     counts : mapping, optional
-        By indicator of kind transition: `n_treated, n_control, rate` (of the transition without the programme, over the horizon).
+        By indicator of kind transition: `n_treated, n_control, rate` (of the transition without the programme, over the horizon),
+        `horizon` and `attrition` (share of firms lost by then; none: 0).
 
     Returns
     -------
@@ -233,7 +234,9 @@ def _of_outcome(relevant: float | None, power: Mapping, study: Study) -> dict:
         sign = -1.0 if outcome.direction == "decrease" else 1.0
         size = abs(np.log1p(sign * relevant)) if scale in _MULTIPLICATIVE and sign * relevant > -1 else relevant
         if n_treated > 0 and n_control > 0:
-            needed = firms_needed(size, power["sd_change"], n_control / n_treated, study.power)
+            clusters = power.get("clusters", np.nan) / n_treated
+            sd = power["sd_change"] * np.sqrt(power.get("design_effect", 1.0))
+            needed = firms_needed(size, sd, n_control / n_treated, study.power, power.get("attrition", 0.0), clusters)
     if np.isnan(power["mde_share"]):
         if not (n_treated > 0 and n_control > 0):
             reason = "no_firms"
@@ -254,11 +257,12 @@ def _of_count(relevant: float | None, count: Mapping | None, study: Study) -> di
         return found | {"reason": "no_firms"}
     if np.isnan(rate):
         return found | {"reason": "no_years_before"}
-    share = detectable_difference(rate, n_treated, n_control, study.power)
+    stay = 1 - count.get("attrition", 0.0)
+    share = detectable_difference(rate, n_treated * stay, n_control * stay, study.power)
     found |= {"mde": share * n_treated, "reason": "too_few_firms" if np.isnan(share) else ""}
     wanted = relevant / n_treated if relevant else np.nan
     if 0 < wanted <= 1 - rate:
-        needed = _treated_needed(wanted, rate, n_control / n_treated, study.power)
+        needed = np.ceil(round(_treated_needed(wanted, rate, n_control / n_treated, study.power) / stay, 6))
         found |= _firms(n_treated, n_control, needed)
     return found
 
@@ -319,6 +323,8 @@ def _counts(data: Stage, start: Stage, group: Stage, study: Study) -> dict[str, 
     cohort = group["panel"].firms["cohort"]
     pool = cohort.index[np.isinf(cohort)]
     status = nominal["exp_status"].astype(object).unstack() if len(nominal) else pd.DataFrame()
+    yearly = study.power.attrition
+    yearly = lost_a_year(group["panel"], study.baseline.year + 1) if yearly is None else yearly
     rows = {}
     for indicator in (i for i in data["logframe"].indicators if i.kind == "transition"):
         base, now = years(indicator, study)
@@ -326,7 +332,9 @@ def _counts(data: Stage, start: Stage, group: Stage, study: Study) -> dict[str, 
         eligible = firms.index[selected(firms, {"exp_status_baseline": indicator.source_statuses})]
         ours, theirs = eligible.intersection(members(indicator, firms)), eligible.intersection(pool)
         rate = _rate_before(status, indicator, (base, max(now - base, 1)), [*members(indicator, firms), *pool], study)
-        rows[indicator.id] = {"n_treated": len(ours), "n_control": len(theirs), "rate": rate, "horizon": max(now - base, 1)}
+        horizon = max(now - base, 1)
+        firms_of = {"n_treated": len(ours), "n_control": len(theirs), "attrition": 1 - (1 - yearly) ** horizon}
+        rows[indicator.id] = firms_of | {"rate": rate, "horizon": horizon}
     return rows
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 from ..data.panel import Panel
 from ..matching.matched import MatchedSample
 from ..study.specs import Outcome, Study
-from .cells import sampling_weights
+from .cells import cluster_labels, sampling_weights
 from .estimate import as_share, compared, population
 from .placebo import placebo_error
 from .power import mde, sd_of_change
@@ -18,8 +18,10 @@ def detectable_table(panel: Panel, sample: MatchedSample, study: Study) -> pd.Da
     """One row an outcome: the minimum detectable effect of the headline design in the reference year.
 
     Columns `outcome, scale, horizon` (years), `sd_change` (of the change over the horizon), `source` (observed, extrapolated,
-    one_span, placebo, none), `mde` (on the outcome's scale), `n_treated, n_control, firms_needed` (treated firms,
-    at the same controls each), `reason` (why `mde` is NaN), `mde_share` (as a share), `target` (the relevant effect), `detectable`.
+    one_span, placebo, none), `mde` (on the outcome's scale), `n_treated, n_control` (at the start), `icc, design_effect, clusters`
+    (NaN, 1, NaN where the study clusters on firms or matched sets), `attrition` (share of firms lost by the reference year),
+    `firms_needed` (treated firms, at the same controls each), `reason` (why `mde` is NaN), `mde_share` (as a share), `target` (the
+    relevant effect), `detectable`.
     """
     matched = study.headline == "matched"
     firms = panel if matched else compared(panel, sample, study)
@@ -36,11 +38,12 @@ def _row(firms: Panel, outcome: Outcome, study: Study, weights: pd.Series | None
     covariates = tuple(c for c in study.did.covariates if c not in outcome.among)
     spec = study.did.changed({"covariates": covariates})
     weights = sampling_weights(firms.firms, spec, None) if weights is None else weights
-    spread = sd_of_change(firms, outcome.id, horizon, covariates, weights, study.baseline.year + 1)
+    clusters = None if spec.cluster in ("firm_id", "set_id") else cluster_labels(firms.firms, spec.cluster)
+    spread = sd_of_change(firms, outcome.id, horizon, covariates, weights, study.baseline.year + 1, clusters)
     if outcome.scale == "poisson":
         error = placebo_error(firms, outcome.id, study.baseline.year, horizon, spec)
         spread["sd"] = error / np.sqrt(1 / spread["n_treated"] + 1 / spread["n_control"])
-        spread["basis"] = "placebo"
+        spread["basis"], spread["mates"] = "placebo", 0.0  # the placebo's error is clustered already
     elif not spread["sd"] > 0:
         spread["sd"], spread["reason"] = np.nan, spread["reason"] or "no variation before the programme"
     sign, target = -1.0 if outcome.direction == "decrease" else 1.0, outcome.relevant_effect

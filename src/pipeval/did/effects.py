@@ -148,13 +148,19 @@ class Effects:
         return replace(effects, table=table.assign(band_low=low, band_high=high))
 
     def __repr__(self) -> str:
-        return f"Effects: {len(self.table)} rows, {len(self.firm_id)} firms\n{self.table.to_string(index=False)}"
+        return f"Effects: {self._size()}\n{self.table.to_string(index=False)}"
 
     def _repr_html_(self) -> str:
-        notes = "".join(f"<li>{note}</li>" for note in self.notes)
-        return self.table.to_html(index=False, float_format=lambda v: f"{v:.4g}", na_rep="") + (
-            f"<ul>{notes}</ul>" if notes else ""
-        )
+        from html import escape
+
+        notes = "".join(f"<li>{escape(str(note))}</li>" for note in self.notes)
+        table = self.table.to_html(index=False, border=0, float_format=lambda v: f"{v:.4g}", na_rep="")
+        return f"<p><b>Effects</b>: {self._size()}</p>{table}" + (f"<ul>{notes}</ul>" if notes else "")
+
+    def _size(self) -> str:
+        count = len(self.table)
+        return f"{count} row{'' if count == 1 else 's'}, {len(self.firm_id)} firms"
+
 
 
 def effects_from(

@@ -196,7 +196,11 @@ def tilting(d: np.ndarray, x: np.ndarray, w: np.ndarray, iterations: int = 100) 
         raise CellError("no_overlap", separating(d, x))
     odds = np.exp(x @ gamma)
     hessian = (x * (control * odds)[:, None]).T @ x
-    return odds / (1 + odds), (x * (w * d - control * odds)[:, None]) @ np.linalg.inv(hessian)
+    try:
+        inverse = np.linalg.inv(hessian)
+    except LinAlgError:  # the firms that carry the weights are too few, or too alike
+        raise CellError("separation", separating(d, x)) from None
+    return odds / (1 + odds), (x * (w * d - control * odds)[:, None]) @ inverse
 
 
 def _likelihood(d: np.ndarray, eta: np.ndarray, w: np.ndarray) -> float:

@@ -14,6 +14,10 @@ from ..errors import DesignError
 from ..study.specs import Power
 from .att_gt import cohort_weights
 from .covariates import covariates as firm_covariates
+from .inference import cluster_codes, counting_clusters
+
+ALONE = {"icc": np.nan, "mates": 0.0, "clusters": np.nan, "lost": 0.0, "horizon": 1}
+"""What is true of firms of which nothing else is said: no cluster, and none is lost."""
 
 
 def sd_of_change(
@@ -23,6 +27,7 @@ def sd_of_change(
     covariates: Sequence[str] = (),
     weights: pd.Series | None = None,
     before: int | None = None,
+    clusters: pd.Series | pd.DataFrame | None = None,
 ) -> pd.Series:
     """The standard deviation across firms of the outcome's change over `horizon` periods, and how many firms there are to average.
 
@@ -39,19 +44,27 @@ def sd_of_change(
         As in `att_gt`; firms without a weight do not count, and weighted controls count by their effective number.
     before : int, optional
         First programme period; by default the first cohort. Periods from it on are not read.
+    clusters : Series or DataFrame, optional
+        Cluster by `firm_id`, two columns for two ways, where the estimate's error is clustered on something larger than the firm; a
+        firm without a label stands alone.
 
     Returns
     -------
     Series
         `sd` (in units of the outcome); `basis` (observed, extrapolated, one_span or none); `spans` (those observed);
         `level` (the treated firms' mean in the last period before); `n_treated` and `n_control` (effective, (Σw)²/Σw²),
-        observed in that period; `reason` (why `sd` is NaN; else empty).
+        observed in that period; `reason` (why `sd` is NaN; else empty). With clusters: `icc` (see `intraclass`; NaN without),
+        `mates` (how many firms of its cluster a firm of an arm meets there: Σ_c W_c²/Σw² − 1, for equal weights Σn_c²/N − 1, the
+        arms as they enter the variance; 0 without), `clusters` (those that count for the degrees of freedom; NaN without). `lost`
+        (see `lost_a_year`) and `horizon`.
 
     Notes
     -----
     Changes are taken from their mean in each pair of periods. A line through Var(1), Var(2), … fits shocks that stay
     (slope) plus shocks that pass (intercept); a negative slope counts as none. From one span alone the variance is
-    taken in proportion to it (all shocks stay), which errs to the safe side.
+    taken in proportion to it (all shocks stay), which errs to the safe side. What clusters share is learnt from the treated
+    firms' changes over the span nearest to the horizon, each pair of periods from its own mean; of two ways, the one that
+    widens the error more. A shock that both arms of a cluster share cancels in their difference, which is not counted.
     """
     if horizon < 1:
         raise DesignError(f"horizon is at least one period; found {horizon}")
@@ -60,32 +73,45 @@ def sd_of_change(
     wide = panel.wide(outcome)
     wide = wide.loc[:, wide.columns < before].dropna(axis=1, how="all")
     last = wide.iloc[:, -1] if wide.shape[1] else pd.Series(np.nan, wide.index)
-    treated, control = (w * last.notna().to_numpy() for w in _weights(panel, weights))
-    found = {"sd": np.nan, "basis": "none", "spans": (), "level": last[treated > 0].mean(), "n_treated": _effective(treated)}
+    arms = _weights(panel, weights)
+    treated, control = (w * last.notna().to_numpy() for w in arms)
+    compared = panel.keep(panel.firms.index[sum(arms) > 0], stage="power", reason="no_weight")
+    found = {"horizon": horizon, "lost": lost_a_year(compared, before)}
+    found |= {"icc": np.nan, "mates": 0.0, "clusters": np.nan}
+    found |= {"sd": np.nan, "basis": "none", "spans": (), "level": last[treated > 0].mean(), "n_treated": _effective(treated)}
     found["n_treated"] = int(found["n_treated"]) if found["n_treated"].is_integer() else found["n_treated"]
     found["n_control"] = _effective(control)
     if wide.shape[1] < 2:
         periods = "one period" if wide.shape[1] == 1 else "no period"
         return pd.Series({**found, "reason": f"{periods} before {before:g}: no change without the programme is observed"})
     enters = (treated > 0) | (control > 0)
-    variances = _variances(wide[enters], _columns(panel, covariates)[enters])
+    changes = _changes(wide[enters], _columns(panel, covariates)[enters])
+    variances = _variances(changes)
     if not variances:
         return pd.Series({**found, "reason": "no two periods before the programme share enough firms"})
     variance, basis = _at(horizon, variances)
+    if clusters is not None:
+        near = min(variances, key=lambda span: (abs(span - horizon), span))
+        rest = np.array([change for span, _, change in changes if span == near])
+        found |= _clustered(clusters.reindex(panel.firms.index)[enters], rest, treated[enters], control[enters])
     return pd.Series({**found, "sd": float(np.sqrt(variance)), "basis": basis, "spans": tuple(sorted(variances)), "reason": ""})
 
 
 def mde(spread: pd.Series, power: Power, relevant_effect: float | None = None, scale: str = "level") -> dict:
     """The minimum detectable effect: the smallest true effect that a test finds with the wanted probability (Bloom 1995).
 
-    (t_{1−α/2} + t_{power}) · sd · √(1/n₁ + 1/n₀), from the baseline's spread and never from the estimate.
+    (t_{1−α/2} + t_{power}) · sd · √(D · (1/n₁ + 1/n₀) / (1 − a)), from the baseline's spread and never from the estimate. D is the
+    design effect, a the share of firms lost by the evaluated period. With n_c firms of an arm in cluster c and ρ the share of a
+    change that a cluster's firms have in common, the arm's mean varies 1 + (Σn_c²/N − 1)ρ times as much as were its firms
+    independent (Duflo, Glennerster and Kremer 2007, section 4.2; Kish 1965 for unequal sizes), and the t are those of G − 1
+    degrees of freedom, G the clusters that count. The cluster sizes are those before firms are lost, which errs to the safe side.
 
     Parameters
     ----------
     spread : Series
-        From `sd_of_change`.
+        From `sd_of_change`. Where it says nothing of clusters or loss, firms stand alone and stay.
     power : Power
-        Level of the test and wanted probability.
+        Level of the test, wanted probability; `attrition` and `icc` where they are declared rather than learnt.
     relevant_effect : float, optional
         The effect that should be found with its sign, a share on scales `log` and `poisson`, else in units of the outcome.
     scale : str
@@ -94,9 +120,10 @@ def mde(spread: pd.Series, power: Power, relevant_effect: float | None = None, s
     Returns
     -------
     dict
-        `mde` (log points on scales log and poisson), `sd` (on that scale), `basis`, `n_treated`, `n_control`,
-        `firms_needed` (treated firms that would find `relevant_effect`, at the same controls per treated firm) and
-        `reason`. NaN where undefined.
+        `mde` (log points on scales log and poisson), `sd` (on that scale), `basis`, `n_treated`, `n_control` (before any is lost),
+        `icc`, `design_effect` (of the variance of the two arms' difference), `clusters` (for the degrees of freedom; NaN where the
+        firms count), `attrition` (over the horizon), `firms_needed` (treated firms at the start that would find `relevant_effect`,
+        at the same controls per treated firm, in clusters as large) and `reason`. NaN where undefined.
 
     Examples
     --------
@@ -106,7 +133,12 @@ def mde(spread: pd.Series, power: Power, relevant_effect: float | None = None, s
     >>> found = mde(spread, Power(), relevant_effect=0.25, scale="log")
     >>> round(found["mde"], 3), found["firms_needed"]
     (0.199, 80.0)
+    >>> clustered = pd.Series({**spread, "icc": 0.1, "mates": 5.0, "clusters": 40})
+    >>> found = mde(clustered, Power(attrition=0.2), relevant_effect=0.25, scale="log")
+    >>> found["design_effect"], round(found["attrition"], 3), round(found["mde"], 3), found["firms_needed"]
+    (1.5, 0.2, 0.278, 153.0)
     """
+    spread = pd.Series(ALONE | spread.to_dict())
     sd, n_treated, n_control = spread["sd"], spread["n_treated"], spread["n_control"]
     reason = spread["reason"]
     if scale == "poisson":
@@ -116,45 +148,144 @@ def mde(spread: pd.Series, power: Power, relevant_effect: float | None = None, s
     target = relevant_effect
     if target is not None and scale in ("log", "poisson"):
         target = np.log1p(target) if target > -1 else None
-    ratio = n_control / n_treated if n_treated else 0.0
+    icc = spread["icc"] if power.icc is None or np.isnan(spread["clusters"]) else power.icc
+    design_effect = 1 + spread["mates"] * icc if spread["mates"] else 1.0
+    attrition = 1 - (1 - (spread["lost"] if power.attrition is None else power.attrition)) ** spread["horizon"]
+    wide, clusters = sd * np.sqrt(design_effect), spread["clusters"]
+    found = detectable(wide, n_treated, n_control, power, attrition, clusters)
+    if not reason and np.isnan(found) and sd == sd:
+        reason = _too_little(design_effect, clusters)
+    needed = float("nan")
+    if target and n_treated > 0 and n_control > 0:
+        needed = firms_needed(target, wide, n_control / n_treated, power, attrition, clusters / n_treated)
     return {
-        "mde": detectable(sd, n_treated, n_control, power),
+        "mde": found,
         "sd": float(sd),
         "basis": spread["basis"],
         "n_treated": n_treated,
         "n_control": n_control,
-        "firms_needed": firms_needed(target, sd, ratio, power) if target and ratio else float("nan"),
+        "icc": float(icc),
+        "design_effect": float(design_effect),
+        "clusters": float(clusters),
+        "attrition": float(attrition),
+        "firms_needed": needed,
         "reason": reason,
     }
 
 
-def detectable(sd: float, n_treated: float, n_control: float, power: Power) -> float:
-    """Bloom's minimum detectable effect in units of `sd`; NaN when `sd` is or an arm is empty."""
-    df = n_treated + n_control - 2
+def _too_little(design_effect: float, clusters: float) -> str:
+    """Why firms that vary have no minimum detectable effect."""
+    if np.isnan(design_effect):
+        return "what firms of a cluster share cannot be told: fewer than two clusters with several treated firms; declare power.icc"
+    if clusters < 2:
+        return f"{clusters:g} cluster(s) count for the degrees of freedom; at least two are needed"
+    return "too few firms are left for a test"
+
+
+def detectable(
+    sd: float, n_treated: float, n_control: float, power: Power, attrition: float = 0.0, clusters: float = float("nan")
+) -> float:
+    """Bloom's minimum detectable effect in units of `sd`; NaN when `sd` is, an arm is empty or no degree of freedom is left.
+
+    Parameters
+    ----------
+    sd : float
+        Of the change, times the root of the design effect where firms are clustered.
+    n_treated, n_control : float
+        Firms at the start, of which a share `attrition` is lost.
+    clusters : float
+        How many count for the degrees of freedom; NaN: the firms do.
+    """
+    n_treated, n_control = n_treated * (1 - attrition), n_control * (1 - attrition)
+    df = n_treated + n_control - 2 if np.isnan(clusters) else clusters - 1
     if not (sd == sd and n_treated > 0 and n_control > 0 and df > 0):
         return float("nan")
     multiple = stats.t.ppf(1 - power.alpha / 2, df) + stats.t.ppf(power.power, df)
     return float(multiple * sd * np.sqrt(1 / n_treated + 1 / n_control))
 
 
-def firms_needed(effect: float, sd: float, ratio: float, power: Power) -> float:
-    """Treated firms needed to detect `effect`, with `ratio` controls each; NaN when `sd` is or the effect is zero.
+def firms_needed(
+    effect: float, sd: float, ratio: float, power: Power, attrition: float = 0.0, clusters: float = float("nan")
+) -> float:
+    """Treated firms needed at the start to detect `effect`, with `ratio` controls each; NaN when `sd` is or the effect is zero.
 
-    >>> firms_needed(0.2, 0.5, 1.0, Power())
-    100.0
+    `attrition` and `sd` as in `detectable`; `clusters` counts those for each treated firm.
+
+    >>> firms_needed(0.2, 0.5, 1.0, Power()), firms_needed(0.2, 0.5, 1.0, Power(), attrition=0.2)
+    (100.0, 124.0)
     """
-    if not (sd == sd and effect):
+    if not (sd == sd and effect and attrition < 1):
         return float("nan")
 
     def excess(n):
-        return detectable(sd, n, ratio * n, power) - abs(effect)
+        return detectable(sd, n, ratio * n, power, attrition, n * clusters) - abs(effect)
 
-    least, most = 3 / (1 + ratio), 10.0
+    least = 3 / (1 + ratio) / (1 - attrition) if np.isnan(clusters) else 2 / clusters
+    most = 10.0 * least
     if excess(least) <= 0:
         return float(np.ceil(least))
     while excess(most) > 0:
         most *= 10
     return float(np.ceil(brentq(excess, least, most)))
+
+
+def lost_a_year(panel: Panel, before: float) -> float:
+    """The share of firms lost in a period between the surveys before `before`: those of which no figure of any outcome follows.
+
+    One survey after another, the share of its firms that come back in none of the later ones; what is left of them all, spread
+    evenly over the periods from the first survey to the last. 0 where fewer than two surveys show nothing.
+    """
+    period = panel.outcomes.index.get_level_values("period")
+    known = panel.outcomes[period < before].notna().any(axis=1)
+    seen = known[known].unstack("period", fill_value=False).sort_index(axis=1)
+    if seen.shape[1] < 2:
+        return 0.0
+    here = seen.to_numpy()
+    later = np.maximum.accumulate(here[:, ::-1], axis=1)[:, ::-1]
+    stay = (here[:, :-1] & later[:, 1:]).sum(axis=0) / here[:, :-1].sum(axis=0)
+    return float(1 - stay.prod() ** (1 / (seen.columns[-1] - seen.columns[0])))
+
+
+def intraclass(values: np.ndarray, groups: np.ndarray) -> float:
+    """The share of the variance of `values` that rows of one group have in common, at least 0; NaN when it cannot be told.
+
+    One-way analysis of variance with groups of unequal size: (B − W)/(B + (n₀ − 1)W), B and W the mean squares between and within
+    k groups, n₀ = (N − Σn²/N)/(k − 1). NaN with fewer than two groups, with none of several rows, or without variation.
+
+    >>> round(intraclass(np.array([1.0, 2.0, 4.0, 5.0, 6.0]), np.array([0, 0, 1, 1, 1])), 4)
+    0.8739
+    """
+    codes = np.unique(groups, return_inverse=True)[1].ravel()
+    size = np.bincount(codes)
+    n, k = len(codes), len(size)
+    if k < 2 or n <= k:
+        return float("nan")
+    mean = np.bincount(codes, values) / size
+    between = size @ (mean - values.mean()) ** 2 / (k - 1)
+    within = ((values - mean[codes]) ** 2).sum() / (n - k)
+    typical = (n - (size**2).sum() / n) / (k - 1)
+    total = between + (typical - 1) * within
+    return float(max((between - within) / total, 0.0)) if total > 0 else float("nan")
+
+
+def _clustered(labels: pd.Series | pd.DataFrame, changes: np.ndarray, treated: np.ndarray, control: np.ndarray) -> dict:
+    """What clusters do to the error: `icc, mates, clusters`.
+
+    `changes` (pairs of periods × firms) are NaN where a firm lacks an end.
+    """
+    codes = cluster_codes(labels, labels.index)
+    counting = counting_clusters(((treated > 0) | (control > 0))[:, None], (treated > 0)[:, None], codes)[0]
+    one = labels.to_frame() if isinstance(labels, pd.Series) else labels
+    ways = []
+    for label, code in zip((one[c] for c in one), codes.reshape(len(codes), -1).T[: one.shape[1]], strict=True):
+        inside = (treated > 0) & label.notna().to_numpy() & ~np.isnan(changes)
+        values, place = changes[inside], np.nonzero(inside)
+        means = np.bincount(place[0], values) / np.maximum(np.bincount(place[0]), 1)
+        icc = intraclass(values - means[place[0]], place[0] * (code.max() + 1) + code[place[1]])
+        parts = [((np.bincount(code, w) ** 2).sum() / (w @ w) - 1, 1 / _effective(w)) for w in (treated, control) if w.any()]
+        mates = sum(m * v for m, v in parts) / sum(v for _, v in parts) if parts else 0.0
+        ways.append({"icc": icc, "mates": float(mates) if mates > 1e-9 else 0.0})
+    return max(ways, key=lambda way: np.nan_to_num(way["icc"]) * way["mates"]) | {"clusters": float(counting)}
 
 
 def _weights(panel: Panel, weights: pd.Series | None) -> tuple[np.ndarray, np.ndarray]:
@@ -197,10 +328,10 @@ def _columns(panel: Panel, names: Sequence[str]) -> np.ndarray:
     return np.where(cov.missing[:, None], np.nan, x)
 
 
-def _variances(wide: pd.DataFrame, x: np.ndarray) -> dict[int, float]:
-    """Residual variance of the change by span, pooled over pairs of periods."""
+def _changes(wide: pd.DataFrame, x: np.ndarray) -> list[tuple[int, int, np.ndarray]]:
+    """Span, degrees of freedom and residual change (n,) of every two periods that share enough firms; NaN for a firm without it."""
     y, periods = wide.to_numpy(), wide.columns.to_numpy()
-    squares, freedom = {}, {}
+    found = []
     for a in range(len(periods)):
         for b in range(a + 1, len(periods)):
             dy = y[:, b] - y[:, a]
@@ -208,8 +339,17 @@ def _variances(wide: pd.DataFrame, x: np.ndarray) -> dict[int, float]:
             beta, _, rank, _ = np.linalg.lstsq(x[use], dy[use], rcond=None) if use.any() else (None, None, 0, None)
             if use.sum() <= rank:
                 continue
-            span = int(periods[b] - periods[a])
-            rest = dy[use] - x[use] @ beta
-            squares[span] = squares.get(span, 0.0) + rest @ rest
-            freedom[span] = freedom.get(span, 0) + int(use.sum()) - rank
+            rest = np.full(len(dy), np.nan)
+            rest[use] = dy[use] - x[use] @ beta
+            found.append((int(periods[b] - periods[a]), int(use.sum()) - int(rank), rest))
+    return found
+
+
+def _variances(changes: list[tuple[int, int, np.ndarray]]) -> dict[int, float]:
+    """Residual variance of the change by span, pooled over pairs of periods."""
+    squares, freedom = {}, {}
+    for span, df, rest in changes:
+        seen = rest[~np.isnan(rest)]
+        squares[span] = squares.get(span, 0.0) + seen @ seen
+        freedom[span] = freedom.get(span, 0) + df
     return {span: squares[span] / freedom[span] for span in squares}

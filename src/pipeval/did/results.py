@@ -11,6 +11,7 @@ from ..study.specs import Study
 from .aggregate import aggregate
 from .effects import Effects
 from .estimate import prepared
+from .imputation import imputation_leads
 from .inference import pretrend_test
 from .poisson import poisson_att
 
@@ -34,6 +35,19 @@ def path_of(panel: Panel, sample: MatchedSample, study: Study, key: str, cells: 
     outcome = study.outcome(key)
     firms, spec = prepared(panel, sample, study, outcome)
     return poisson_att(firms, key, spec, weights=sample if study.headline == "matched" else None, by="event_time")
+
+
+def before_entry(panel: Panel, sample: MatchedSample, study: Study, key: str, path: Effects) -> Effects:
+    """The rows by which trends before entry are judged: those of the path, or of imputation, whose path has none, its leads.
+
+    As many leads as the first cohort has periods before entry, less one for reference.
+    """
+    outcome = study.outcome(key)
+    if study.did.method != "imputation" or outcome.scale == "poisson" or outcome.lag == "ancova":
+        return path
+    firms, spec = prepared(panel, sample, study, outcome)
+    first = firms.firms["cohort"].min() - spec.anticipation
+    return imputation_leads(firms, key, max(int((firms.periods < first).sum()) - 1, 1), spec)
 
 
 def banded(found: Effects, study: Study) -> pd.DataFrame:

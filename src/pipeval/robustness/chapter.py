@@ -16,16 +16,18 @@ from ..data.panel import Panel
 from ..did.attrition import response_weights, selected_on, weighted_effect
 from ..did.bacon import bacon
 from ..did.bounds import lee_table
+from ..did.cells import cluster_labels
 from ..did.effects import Effects
 from ..did.estimate import prepared
 from ..did.few_clusters import few_clusters_table
 from ..did.honest import honest_table
+from ..did.inference import FEW_CLUSTERS
 from ..did.path import path_to
 from ..did.pretrend_power import detrended, pretrend_power
 from ..errors import DataError, DesignError, EstimationError, collected
 from ..matching.matched import MatchedSample
 from ..matching.panel import GROWTH
-from ..study.specs import Outcome, Study
+from ..study.specs import DidSpec, Outcome, Study
 from .contamination import contamination_rows
 from .curve import curve_summary, specification_curve
 from .findings import sensitivity_checks
@@ -92,16 +94,29 @@ def trend_table(cells: Effects, study: Study, outcome: Outcome) -> pd.DataFrame:
 
 
 def cluster_table(panel: Panel, sample: MatchedSample, study: Study, outcome: Outcome) -> pd.DataFrame:
-    """The headline judged by business clusters, in every way that few clusters allow (`few_clusters_table`)."""
+    """The headline judged by clusters in every way that few clusters allow (`few_clusters_table`).
+
+    Clusters are business clusters; where firms belong to none, those of the headline's own errors, when they are few.
+    """
     if outcome.scale == "poisson":
         raise DesignError("a Poisson effect is not linear in outcomes: its business-cluster row is in the robustness grid")
     firms, spec = prepared(panel, sample, study, outcome)
-    if "business_cluster" not in firms.firms or firms.firms["business_cluster"].isna().all():
-        raise DesignError("firms belong to no business cluster")
     weights = sample if study.headline == "matched" else None
     year, choice = study.treatment.reference_year, study.sensitivity
-    labels = firms.firms["business_cluster"]
+    labels = firms.firms.get("business_cluster")
+    if labels is None or labels.isna().all():
+        labels = _own_clusters(firms, spec, weights)
     return few_clusters_table(firms, outcome.id, spec, year, labels, weights, choice.permutations, choice.seed)
+
+
+def _own_clusters(firms: Panel, spec: DidSpec, weights: MatchedSample | None) -> pd.Series:
+    """The clusters of the headline's errors by firm; refused when they are not few, or two-way."""
+    labels = cluster_labels(firms.firms, spec.cluster) if weights is None else weights.clusters
+    labels = pd.Series(firms.firms.index, index=firms.firms.index) if labels is None else labels
+    if labels.ndim > 1 or (n := labels.nunique()) >= FEW_CLUSTERS:
+        raise DesignError("firms belong to no business cluster" if labels.ndim > 1 else
+                          f"firms belong to no business cluster, and the {n} clusters of the errors are not few")  # fmt: skip
+    return labels
 
 
 def attrition_table(panel: Panel, sample: MatchedSample, study: Study, outcome: Outcome) -> pd.DataFrame:
@@ -120,9 +135,7 @@ def attrition_table(panel: Panel, sample: MatchedSample, study: Study, outcome: 
     rows = [{"row": "response_weighted", **weighted[["estimate", "std_error", "conf_low", "conf_high"]]}]
     names = {"plain": "lee", "tightened": "lee_tightened"}
     for r in bounds.to_dict("records"):
-        rows.append(
-            {"row": names[r["bounds"]]} | {k: r[k] for k in ("lower", "upper", "conf_low", "conf_high", "share_trimmed")}
-        )
+        rows.append({"row": names[r["bounds"]]} | {k: r[k] for k in ("lower", "upper", "conf_low", "conf_high", "share_trimmed")})
     return pd.DataFrame(rows)
 
 

@@ -50,7 +50,12 @@ def seen_tables(drawn: Simulation, study: Study) -> Tables:
 
 
 def recover(
-    study: Study, knobs: Knobs, seeds: Iterable[int], designs: dict[str, tuple[str, DidSpec]], extra: bool = False
+    study: Study,
+    knobs: Knobs,
+    seeds: Iterable[int],
+    designs: dict[str, tuple[str, DidSpec]],
+    band: bool = False,
+    checks: bool = False,
 ) -> pd.DataFrame:
     """One row a draw and design: `seed, design, truth, estimate, std_error, conf_low, conf_high, p_value`, NaN where it fails.
 
@@ -62,9 +67,10 @@ def recover(
         The process; each seed is one draw of it.
     designs : dict
         Name → (`common_support` or `matched`, the estimator's specification).
-    extra : bool
-        On the first design's row also: whether the simultaneous band holds the whole true path (`band_covered`), and what the
-        design checks say (`check_<name>`: pass, mild, fail, not_testable).
+    band : bool
+        On the first design's row also: whether the simultaneous band holds the whole true path (`band_covered`).
+    checks : bool
+        On the first design's row also: what the design checks say (`check_<name>`: pass, mild, fail, not_testable).
     """
     outcome = study.outcomes[0]
     rows = []
@@ -79,8 +85,8 @@ def recover(
             first = len(rows)
             for name, (design, spec) in designs.items():
                 rows.append({"seed": seed, "design": name} | _row(panel, sample, study, design, spec, tau))
-            if extra:
-                rows[first] |= _band(panel, sample, study, tau) | _checks(everyone, panel, sample, study)
+            rows[first] |= _band(panel, sample, study, tau) if band else {}
+            rows[first] |= _checks(everyone, panel, sample, study) if checks else {}
     return pd.DataFrame(rows)
 
 

@@ -12,7 +12,7 @@ from scipy import stats
 
 from ..data.panel import Panel
 from ..did.estimate import as_share, at_reference, estimate, population
-from ..did.power import sd_of_change
+from ..did.power import intraclass, sd_of_change
 from ..errors import DesignError, EstimationError, collected
 from ..matching.matched import MatchedSample
 from ..study.specs import Outcome, Study
@@ -91,7 +91,7 @@ def _row(panel: Panel, sample: MatchedSample, study: Study, outcome: Outcome, ex
     draws = study.sensitivity.simulations
     try:
         with collected():
-            before = _before(population(panel, outcome), outcome, study)
+            before = _before(population(panel, outcome), study)
             future = learnt(before, outcome.id, study)
         seeds = np.random.SeedSequence(study.sensitivity.seed).spawn(draws)
         jobs = [(before, sample, study, outcome, future, seeds[k : k + CHUNK]) for k in range(0, draws, CHUNK)]
@@ -132,10 +132,10 @@ def _power(found: np.ndarray, outcome: Outcome, study: Study) -> dict:
     }
 
 
-def _before(panel: Panel, outcome: Outcome, study: Study) -> Panel:
+def _before(panel: Panel, study: Study) -> Panel:
     """The panel as it stood in the base year: later years are not there to be read."""
     period = panel.outcomes.index.get_level_values("period")
-    known = panel.outcomes.loc[period <= study.baseline.year, [outcome.id]]
+    known = panel.outcomes[period <= study.baseline.year]
     return Panel(panel.firms, known, panel.ledger)
 
 
@@ -167,7 +167,7 @@ def learnt(before: Panel, outcome: str, study: Study) -> Future:
         basis=over["basis"],
         shapes=(residual / residual.std()).to_numpy(),
         icc=_icc(residual, before.firms) if study.power.icc is None else study.power.icc,
-        attrition=study.power.attrition,
+        attrition=once["lost"] if study.power.attrition is None else study.power.attrition,
         silent=float(wide[study.baseline.year].isna().mean()) if study.baseline.year in wide else 0.0,
         autocorrelation=float(pairs.corr().iloc[0, 1]),
     )
@@ -178,17 +178,9 @@ def _icc(residual: pd.Series, firms: pd.DataFrame) -> float:
     if "business_cluster" not in firms or firms["business_cluster"].isna().all():
         return 0.0
     cluster = firms["business_cluster"].reindex(residual.index.get_level_values(1)).to_numpy()
-    key = [residual.index.get_level_values(0), cluster]
     inside = pd.notna(cluster)
-    groups = residual[inside].groupby([k[inside] for k in key])
-    size, mean = groups.size(), groups.mean()
-    n, g = int(size.sum()), len(size)
-    if g < 3 or n <= g:
-        return 0.0
-    between = (size * (mean - residual[inside].mean()) ** 2).sum() / (g - 1)
-    within = ((residual[inside] - groups.transform("mean")) ** 2).sum() / (n - g)
-    typical = (n - (size**2).sum() / n) / (g - 1)
-    return float(np.clip((between - within) / (between + (typical - 1) * within), 0.0, 1.0))
+    groups = residual[inside].groupby([residual.index.get_level_values(0)[inside], cluster[inside]]).ngroup()
+    return float(np.nan_to_num(intraclass(residual[inside].to_numpy(), groups.to_numpy())))
 
 
 def _draws(job: tuple) -> np.ndarray:

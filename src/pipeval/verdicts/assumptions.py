@@ -14,7 +14,7 @@ import pandas as pd
 from ..data.disclosure import FEWEST_SHOWN
 from ..data.measures import ANSWERED
 from ..data.money import series_values
-from ..study.logframe import LogFrame
+from ..study.logframe import LogFrame, text_columns
 from ..study.specs import Study
 from .flows import last_full_year
 
@@ -89,7 +89,7 @@ def monitor_table(tables: Mapping[str, pd.DataFrame], firms: pd.DataFrame, study
 def register_table(logframe: LogFrame, monitor: pd.DataFrame) -> pd.DataFrame:
     """One row an assumption of the log frame: which sign follows it, and what the sign says of its last year.
 
-    Columns `id` (its code), `text_es, text_en`, `indicators` (that rest on it, joined by semicolons), `followed` (a `row` of
+    Columns `id` (its code), `text_es, text_en` (one a language), `indicators` (that rest on it, joined by semicolons), `followed` (a `row` of
     `monitor_table`; empty), `period`, `status`: holds (in every group), broken (in one at least), not_known, not_testable.
     """
     rows = []
@@ -97,9 +97,9 @@ def register_table(logframe: LogFrame, monitor: pd.DataFrame) -> pd.DataFrame:
         sign = FOLLOWED.get(code, "")
         status, period = _last(monitor, sign) if sign else ("not_testable", np.nan)
         resting = ";".join(i.id for i in logframe.indicators if code in i.assumptions)
-        found = {"id": code, "text_es": text["es"], "text_en": text["en"], "indicators": resting}
+        found = {"id": code, **text_columns(text), "indicators": resting}
         rows.append(found | {"followed": sign, "period": period, "status": status})
-    return pd.DataFrame(rows, columns=["id", "text_es", "text_en", "indicators", "followed", "period", "status"])
+    return pd.DataFrame(rows, columns=logframe.worded(("id", "text", "indicators", "followed", "period", "status")))
 
 
 def context_table(tables: Mapping[str, pd.DataFrame], frame: pd.DataFrame, firms: pd.DataFrame, study: Study) -> pd.DataFrame:

@@ -19,7 +19,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from ..study.logframe import LogFrame
+from ..study.logframe import LogFrame, text_columns
 
 STATES = ("supported", "consistent", "weak", "broken", "not_known")
 REACHED, MISSED = ("met", "partly_met"), ("not_met", "infeasible")
@@ -27,7 +27,7 @@ SHOWN = ("demonstrated", "indicative")
 COMPARED = (*SHOWN, "inconclusive", "adverse", "target_ruled_out")
 UNKNOWN = ("not_measurable", "")
 COLUMNS = (
-    "from", "to", "text_es", "text_en", "delivered", "reached", "evidence", "n_services", "n_firms", "dose_estimate", "dose_p",
+    "from", "to", "text", "delivered", "reached", "evidence", "n_services", "n_firms", "dose_estimate", "dose_p",
     "triangulation", "status",
 )  # fmt: skip
 
@@ -59,7 +59,7 @@ def chain_table(
     Returns
     -------
     DataFrame
-        `from, to, text_es, text_en, delivered, reached` (attainment of cause and consequence), `evidence` (of the consequence),
+        `from, to, text_es, text_en` (one a language), `delivered, reached` (attainment of cause and consequence), `evidence` (of the consequence),
         `n_services, n_firms` (of the link's activity types; NaN where it names none), `dose_estimate` (per US$ 1,000, an
         association), `dose_p`, `triangulation` (not_known without interviews), `status` (`STATES`).
     """
@@ -78,12 +78,12 @@ def chain_table(
         said = _code(heard, link.target, "triangulation") or "not_known"
         voices = heard["contradicts"].get(link.target, 0)
         falls = slope["dose_p"] < alpha and slope["dose_estimate"] * _sign(logframe, link.target) < 0
-        row = {"from": link.source, "to": link.target, "text_es": link.text["es"], "text_en": link.text["en"]}
+        row = {"from": link.source, "to": link.target, **text_columns(link.text)}
         cause, against = _code(state, link.source, "evidence"), falls or said == "agree_contradicts"
         doubted = bool(pd.notna(voices) and voices > 0) or given["n_services"] == 0
         status = link_status(**ends, cause=cause, against=against, doubted=doubted)
         rows.append(row | ends | given | slope | {"triangulation": said, "status": status})
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    return pd.DataFrame(rows, columns=logframe.worded(COLUMNS))
 
 
 def link_status(delivered: str, reached: str, evidence: str, cause: str = "", against: bool = False, doubted: bool = False) -> str:

@@ -17,7 +17,7 @@ from ..did.estimate import as_share
 from ..did.multiple import holm
 from ..errors import DesignError, some
 from ..study.calendar import indicator_due
-from ..study.logframe import Indicator, LogFrame
+from ..study.logframe import Indicator, LogFrame, text_columns
 from ..study.specs import Study
 from .attainment import Attained, attainment, joined
 from .evidence import count_row, evidence, joint_evidence
@@ -26,7 +26,7 @@ from .ladder import COUNT_CHECKS, rests_on
 from .readings import documents
 
 COLUMNS = (
-    "id", "level", "component", "text_es", "text_en", "attainment", "evidence", "baseline", "current", "change", "nominal_change",
+    "id", "level", "component", "text", "attainment", "evidence", "baseline", "current", "change", "nominal_change",
     "value", "target", "unit", "direction", "due", "interim", "projection", "n", "effect", "effect_low", "effect_high", "p_value",
     "p_adjusted", "mde", "relevant_effect", "gross", "expected", "oecd_step", "sms", "lights", "document", "verified", "remarks",
 )  # fmt: skip
@@ -59,7 +59,7 @@ def verdict_table(
     Returns
     -------
     DataFrame
-        Columns `COLUMNS`. Effects, intervals and `mde` are shares on scales log and poisson, net firms for counts. `p_adjusted` is
+        Columns `COLUMNS`, `text` in one column a language of the log frame. Effects, intervals and `mde` are shares on scales log and poisson, net firms for counts. `p_adjusted` is
         Holm's over `study.verdicts.primary`, NaN elsewhere. `due` is a date or NaT. Beside the axes, never in them: `oecd_step`,
         `sms` and `lights` (`ladder.rests_on`), `document` and `verified`, the share of the proofs seen (`readings.documents`).
 
@@ -75,7 +75,7 @@ def verdict_table(
     table["due"] = pd.to_datetime(table["due"])
     proofs = pd.DataFrame([documents(i, inputs, study) for i in logframe.indicators], columns=["document", "verified"])
     ground = pd.DataFrame([rests_on(i, logframe, study, found[i.id], rows, checks) for i in logframe.indicators])
-    return pd.concat([table, proofs, ground], axis=1)[list(COLUMNS)]
+    return pd.concat([table, proofs, ground], axis=1)[logframe.worded(COLUMNS)]
 
 
 def attained(logframe: LogFrame, inputs: Inputs, study: Study, estimates: Mapping[str, dict] | None = None) -> dict[str, Attained]:
@@ -149,8 +149,7 @@ def _verdict(
         remarks += (f"without_counterfactual={int(net['n_without_counterfactual'])}",)
     return {
         "id": indicator.id, "level": indicator.level, "component": indicator.component,
-        "text_es": indicator.text["es"], "text_en": indicator.text["en"],
-        "attainment": found.state, "evidence": grade,
+        **text_columns(indicator.text), "attainment": found.state, "evidence": grade,
         "baseline": found.baseline, "current": found.current, "change": found.change, "nominal_change": found.nominal_change,
         "value": found.value, "target": found.target,
         "unit": indicator.unit, "direction": indicator.direction,
