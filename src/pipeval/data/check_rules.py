@@ -55,7 +55,8 @@ def _in_dollars(tables: Tables, study: Study) -> pd.Series:
     rows, found = answers(tables), _sizes(tables, study)
     if study.money.fx is None or "series" not in tables:
         return pd.Series(False, index=rows.index)
-    rate = np.log10(rows["ref_year"].map(series_values(tables["series"], study.money.fx)))
+    rate = rows["ref_year"].map(series_values(tables["series"], study.money.fx))
+    rate = np.log10(rate.where(rate > 0))
     gap = found["size"] - found["own"]
     usual = gap.abs() <= np.log10(study.credibility.jump)
     others = usual.groupby(rows["firm_id"]).transform("sum") == found["years"] - 1
@@ -125,7 +126,7 @@ def identities_over_time(tables: Tables, study: Study) -> Found:
     sold = rows[rows[_amounts(study)[0]] > 0]
     first = sold.groupby("firm_id")["ref_year"].min()
     yield "founded_late", "enterprises", "founded_year", firms[firms["founded_year"] > firms["firm_id"].map(first)]
-    gone = rows["firm_id"].map(pd.to_datetime(named["closed_on"]).dt.year)
+    gone = rows["firm_id"].map(pd.to_datetime(named["closed_on"]).dt.year).astype(float)
     yield "reused_id", "survey", "ref_year", rows[rows["ref_year"] > gone]
     if "clusters" in tables:
         branch = firms["cluster_id"].map(tables["clusters"].drop_duplicates("cluster_id").set_index("cluster_id")["branch"])

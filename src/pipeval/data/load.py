@@ -17,7 +17,7 @@ from ..errors import DataError, UsageError, some
 from ..study.files import inside, nearest
 from ..study.specs import Study
 from .contract import TABLES
-from .read import SUFFIXES, prove, read_file
+from .read import SUFFIXES, prove, read_file, with_labels
 from .schema import MINIMUM, Column, Table
 
 _BAD_KEY = {"rule": "range", "kind": "blocking"}  # a year that is none masks its own row, and must be seen all the same
@@ -81,26 +81,23 @@ def load(study: Study) -> Tables:
         When params map a table or column that the contract does not know.
     """
     _names_known(study)
-    folder = Path(study.data.folder)
-    if not folder.is_dir():
-        raise DataError(f"the data folder {study.data.folder} does not exist; correct data.folder or give --data")
     frames, inputs, faults = {}, {}, []
-    for name, table in TABLES.items():
-        found = _locate(folder, name, study)
-        if found is None:
-            continue
-        path, sheet = found
-        inputs[path.name] = hashlib.sha256(path.read_bytes()).hexdigest()
-        frames[name] = conform(read_file(path, sheet, study.data), table, study, faults)
+    for name, (path, sheet) in located(study).items():
+        raw = read_file(path, sheet, study.data)  # refuses a file that is too large before it is read whole
+        with path.open("rb") as file:
+            inputs[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
+        frames[name] = conform(raw, TABLES[name], study, faults)
     missing = [name for name in MINIMUM if name not in frames]
     if missing:
-        raise DataError(f"an evaluation needs the tables {', '.join(MINIMUM)}; {', '.join(missing)} not found in {folder}")
+        where = study.data.folder
+        raise DataError(f"an evaluation needs the tables {', '.join(MINIMUM)}; {', '.join(missing)} not found in {where}")
     masked = {"corrections": _mask(frames, "corrections", study)} if "corrections" in frames else {}
     corrected = _correct(frames, study, faults)
     masked |= {name: _mask(frames, name, study) for name in list(frames) if name != "corrections"}
-    empty = [name for name in MINIMUM if frames[name].empty]
-    if empty:
-        raise DataError(f"an evaluation needs firms and their answers; {' and '.join(empty)} hold(s) no row known on {study.as_of}")
+    if empty := [name for name in MINIMUM if frames[name].empty]:
+        known = f" known on {study.as_of}" if any(masked[name] for name in empty) else ""
+        holds = "holds" if len(empty) == 1 else "hold"
+        raise DataError(f"an evaluation needs firms and their answers; {' and '.join(empty)} {holds} no row{known}")
     return Tables(
         frames=frames,
         gaps=tuple(n for n in TABLES if n not in frames and n != "corrections"),
@@ -129,12 +126,24 @@ def _names_known(study: Study) -> None:
                     raise UsageError(f"data.{section}.{name}: there is no column '{column}'; {nearest(column, known)}")
 
 
+def located(study: Study) -> dict[str, tuple[Path, str | None]]:
+    """The file of each table that is there, and the sheet in it when params name one.
+
+    Raises `DataError` when the data folder, or a file that params name, is not there.
+    """
+    folder = Path(study.data.folder)
+    if not folder.is_dir():
+        raise DataError(f"the data folder {study.data.folder} does not exist; correct data.folder or give --data")
+    found = {name: _locate(folder, name, study) for name in TABLES}
+    return {name: place for name, place in found.items() if place is not None}
+
+
 def _locate(folder: Path, name: str, study: Study) -> tuple[Path, str | None] | None:
     """The file, and sheet, that holds a table: as params say, or <table>.<extension> in the data folder."""
     named = study.data.files.get(name)
     if named is None:
-        found = (inside(folder, f"{name}{suffix}") for suffix in SUFFIXES)
-        return next(((path, None) for path in found if path.is_file()), None)
+        there = (f"{name}{suffix}" for suffix in SUFFIXES if (folder / f"{name}{suffix}").is_file())
+        return next(((inside(folder, file), None) for file in there), None)
     file, _, sheet = named.partition("::")
     path = inside(folder, file)
     if not path.is_file():
@@ -148,6 +157,7 @@ def conform(frame: pd.DataFrame, table: Table, study: Study, faults: list[dict])
     extra = study.data.extra.get(table.name, {})
     columns = table.named(study.programme.currency)
     columns |= {n: Column(n, "num", label.get("en", n), "") for n, label in extra.items()}
+    labels, own = frame.attrs.get("labels", {}), study.data.columns.get(table.name, {})
     frame = _renamed(frame, table, study)
     absent = [n for n in columns if n not in frame.columns]
     spare = {c: difflib.get_close_matches(c, absent, 1) for c in frame.columns if c not in columns}
@@ -155,7 +165,8 @@ def conform(frame: pd.DataFrame, table: Table, study: Study, faults: list[dict])
     proved, wrong = {}, {}
     for name, column in columns.items():
         raw = frame[name] if name in frame.columns else pd.Series(None, index=frame.index, dtype=object)
-        proved[name], wrong[name] = prove(raw, column, study.data, codes.get(name, {}))
+        meant = with_labels(codes.get(name, {}), column, labels.get(own.get(name, name), {}))
+        proved[name], wrong[name] = prove(raw, column, study.data, meant)
     firm = (proved["firm_id"] if "firm_id" in proved else pd.Series("", index=frame.index)).fillna("")
     for name, column in columns.items():
         if name not in frame.columns:

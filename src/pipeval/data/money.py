@@ -28,7 +28,8 @@ def series_values(series: pd.DataFrame, name: str) -> pd.Series:
     bases = rows["base"].dropna().unique() if "base" in rows else []
     if len(bases) > 1:
         raise DesignError(f"a series has one base year; '{name}' mixes {some(bases, 'base')}. Chain them to one base first")
-    return rows.set_index("year")["value"].astype(float).sort_index()
+    once = rows.dropna(subset=["year"]).drop_duplicates("year")  # a year that stands twice is a fault of its own
+    return once.set_index("year")["value"].astype(float).sort_index()
 
 
 def deflator(series: pd.DataFrame, name: str, base_year: int) -> pd.Series:

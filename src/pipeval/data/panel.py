@@ -157,12 +157,15 @@ class Panel:
 
         `reason` is one word for all, or a Series of reasons by `firm_id`.
         """
-        stay = self.firms.index.isin(firm_ids)
+        found = self.firms.index.get_indexer(firm_ids if isinstance(firm_ids, pd.Index) else pd.Index(list(firm_ids)))
+        stay = np.zeros(len(self.firms), dtype=bool)
+        stay[found[found >= 0]] = True
         gone = self.firms.index[~stay]
         why = reason.reindex(gone).to_numpy() if isinstance(reason, pd.Series) else reason
         left = pd.DataFrame({"firm_id": gone, "stage": stage, "reason": why})
         ledger = pd.concat([self.ledger, left], ignore_index=True) if len(self.ledger) else left
-        rows = self.outcomes.index.get_level_values(0).isin(self.firms.index[stay])
+        firm, at = self.outcomes.index.levels[0], self.outcomes.index.codes[0]  # looked up once a firm, not once a row
+        rows = np.append(stay, False)[self.firms.index.get_indexer(firm)][at]
         return Panel(self.firms[stay], self.outcomes[rows], ledger)
 
     def _repr_html_(self) -> str:
