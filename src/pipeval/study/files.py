@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
-from collections.abc import Iterable
+import os
+import re
+import threading
+from collections.abc import Hashable, Iterable
+from functools import lru_cache
 from pathlib import Path, PureWindowsPath
 
 import yaml
 
 from ..errors import UsageError
 
-_LARGEST = 1_000_000  # bytes; a params file or log frame is a few kilobytes
+LARGEST_TEXT = 250_000
+"""Bytes of a params file or log frame: they are a few kilobytes, and a hundred times that is no decision that anyone wrote."""
+
+_WHOLE = 2**63  # no number of a decision is larger
+
+UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u202a-\u202e\u2066-\u2069\ufffe\uffff]")
+"""Characters that no paper can show: control characters, and those that turn the direction of the text after them."""
 
 
 class _Loader(yaml.SafeLoader):
@@ -23,10 +34,30 @@ class _Loader(yaml.SafeLoader):
 
     def construct_mapping(self, node, deep=False):
         keys = [self.construct_object(k, deep=True) for k, _ in node.value]
-        repeated = {str(k) for k in keys if keys.count(k) > 1}
-        if repeated:
-            raise yaml.YAMLError(f"line {node.start_mark.line + 1}: the key {sorted(repeated)[0]!r} stands twice")
+        seen: set = set()
+        for key in keys:
+            if not isinstance(key, Hashable):
+                raise yaml.YAMLError(f"line {node.start_mark.line + 1}: keys are words; found {type(key).__name__}")
+            if key in seen:
+                raise yaml.YAMLError(f"line {node.start_mark.line + 1}: the key {str(key)!r} stands twice")
+            seen.add(key)
         return super().construct_mapping(node, deep)
+
+    def construct_yaml_int(self, node):
+        value = super().construct_yaml_int(node)
+        if abs(value) >= _WHOLE:
+            raise yaml.YAMLError(f"line {node.start_mark.line + 1}: a whole number is smaller than {_WHOLE:,}")
+        return value
+
+    def construct_yaml_str(self, node):
+        text = super().construct_yaml_str(node)
+        if odd := UNPRINTABLE.search(text):
+            raise yaml.YAMLError(f"line {node.start_mark.line + 1}: a text holds the unprintable character U+{ord(odd[0]):04X}")
+        return text
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
+_Loader.add_constructor("tag:yaml.org,2002:str", _Loader.construct_yaml_str)
 
 
 def read_yaml(path: Path) -> dict:
@@ -39,16 +70,39 @@ def read_yaml(path: Path) -> dict:
     """
     path = Path(path)
     try:
-        if path.stat().st_size > _LARGEST:
-            raise UsageError(f"{path}: a params file is a few kilobytes; this one has {path.stat().st_size:,} bytes")
-        content = yaml.load(path.read_text(encoding="utf-8-sig"), _Loader)
+        if path.stat().st_size > LARGEST_TEXT:
+            size = f"at most {LARGEST_TEXT:,} bytes; this one has {path.stat().st_size:,}"
+            raise UsageError(f"{path}: a params file is a few kilobytes, {size}. Give the file that holds decisions, not data")
+        content = copy.deepcopy(_parsed(path.read_text(encoding="utf-8-sig")))
+    except UsageError:
+        raise
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from None
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise UsageError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    except Exception as error:  # beside YAMLError: too deep, or what a date, a number or a key that is none makes the parser raise
+        raise UsageError(f"{path} is not valid YAML: {' '.join(str(error).split())[:300]}") from None
     if not isinstance(content, dict):
         raise UsageError(f"{path} must hold keys and values; found {type(content).__name__}")
     return content
+
+
+@lru_cache(maxsize=64)
+def _parsed(text: str):
+    """A batch reads the file that its studies extend once a study; it is the same text every time."""
+    return yaml.load(text, _Loader)
+
+
+def write_whole(path: str | Path, content: bytes) -> Path:
+    """Write a file so that it is there whole or as it was before; folders on the way are made. Raises `OSError`."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.part")  # beside it: a move within one disk
+    try:
+        scratch.write_bytes(content)
+        scratch.replace(path)
+    except BaseException:
+        scratch.unlink(missing_ok=True)
+        raise
+    return path
 
 
 def nearest(word: str, valid: Iterable[str]) -> str:

@@ -25,7 +25,7 @@ from pydantic import Field, ValidationError
 
 from .. import __version__
 from ..errors import UsageError
-from .files import inside
+from .files import inside, write_whole
 from .logframe import LogFrame
 from .match_spec import Spec
 from .specs import Study
@@ -43,12 +43,13 @@ _NOT_DECISIONS = {
     "plan_lock": True,
     "report": True,
     "labels": True,
+    "privacy": True,
     "programme": {"name", "place", "executing_agency", "financier"},
     "data": {"folder", "files", "separator", "decimal", "encoding", "extra"},
     "logframe": True,
     "outcomes": {"__all__": {"label"}},
 }
-_NOT_PROMISES = {"text", "sources", "assumptions", "verification", "remarks", "horizon", "derived", "component", "beside", "needs"}
+_NOT_PROMISES = {"text", "name", "sources", "assumptions", "verification", "remarks", "horizon", "derived", "component", "beside", "needs"}
 _OF_ESTIMATES = ("data", "as_of", "baseline", "treatment", "money", "jobs_basis", "outcomes", "headline", "match", "did", "queries")
 _AFFECTS = dict.fromkeys(_OF_ESTIMATES, "estimates") | {
     "stage": "verdicts", "calendar": "verdicts", "power": "verdicts", "logframe": "verdicts", "verdicts": "verdicts",
@@ -146,8 +147,7 @@ def write_lock(path: str | Path, lock: Lock) -> Lock:
     """
     path, text = Path(path), json.dumps(lock.model_dump(mode="json"), indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(f"{text}\n".encode())
+        write_whole(path, f"{text}\n".encode())
     except OSError as error:
         raise UsageError(f"cannot write the lock {path}: {error.strerror or error}; choose another place with --lock") from None
     return lock

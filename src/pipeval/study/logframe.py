@@ -7,10 +7,11 @@ money, total or mean) the choice is a field here and its code stands under `rema
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterable
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -21,7 +22,8 @@ from .match_spec import Spec
 Code = str | bool | int
 Where = dict[str, tuple[Code, ...]]
 Anchor = Literal["project_start", "first_disbursement", "execution_end", "last_disbursement"]
-Text = dict[Literal["es", "en"], str]
+Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}$")]
+Text = Annotated[dict[Language, str], Field(min_length=1)]  # language code -> words; one is enough
 
 
 class Due(Spec):
@@ -56,6 +58,7 @@ class Indicator(Spec):
     level: Literal["goal", "purpose", "component", "activity"]
     component: str | None = None
     text: Text
+    name: Text | None = None  # in two or three words, for a sentence that lists several
     kind: Literal["growth", "difference", "joint", "transition", "count", "share", "milestone"]
     # what is read
     measure: str | None = None  # a measure or a number of the survey; of a share with a table: a column of that table
@@ -131,8 +134,6 @@ class Indicator(Spec):
             raise ValueError(f"{self.id}: 'each_year' counts by year; name the date with 'dated'")
         if self.where_all and not self.distinct:
             raise ValueError(f"{self.id}: 'where_all' compares rows of one id; name the id with 'distinct'")
-        if set(self.text) != {"es", "en"}:
-            raise ValueError(f"{self.id}: text is needed in es and en")
         return self
 
 
@@ -179,6 +180,25 @@ class LogFrame(Spec):
             _known("links", "to", (link.target,), ids)
         return self
 
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """The languages in which indicators, assumptions and links are worded, in the order in which they first come.
+
+        >>> read_logframe("guanajuato").languages
+        ('es', 'en', 'pt')
+        """
+        texts = [i.text for i in self.indicators] + list(self.assumptions.values()) + [link.text for link in self.links]
+        return tuple(dict.fromkeys(code for text in texts for code in text))
+
+    def worded(self, columns: Iterable[str]) -> list[str]:
+        """The columns of a table, `text` replaced by one column a language.
+
+        >>> read_logframe("guanajuato").worded(("id", "text"))
+        ['id', 'text_es', 'text_en', 'text_pt']
+        """
+        texts = [f"text_{code}" for code in self.languages]
+        return [name for column in columns for name in (texts if column == "text" else [column])]
+
     def indicator(self, key: str) -> Indicator:
         """The indicator with this id.
 
@@ -191,6 +211,15 @@ class LogFrame(Spec):
         if not found:
             raise UsageError(f"the log frame {self.id} has no indicator '{key}'; {nearest(key, [i.id for i in self.indicators])}")
         return found[0]
+
+
+def text_columns(text: Text | None, name: str = "text") -> dict[str, str]:
+    """A text as cells of a table, one column a language.
+
+    >>> text_columns({"es": "Ventas", "en": "Sales"})
+    {'text_es': 'Ventas', 'text_en': 'Sales'}
+    """
+    return {f"{name}_{code}": words for code, words in (text or {}).items()}
 
 
 def shipped_logframes() -> list[str]:
@@ -238,6 +267,9 @@ def _shipped(name: str) -> LogFrame:
 
 def _validated(path: Path) -> LogFrame:
     content = read_yaml(path)
+    odd = [key for key in content if not isinstance(key, str)]
+    if odd:
+        raise UsageError(f"{path.name}: keys are words; found {odd[0]!r}. YAML reads no, yes, on, off as truth values: quote them")
     try:
         return LogFrame(**content)
     except ValidationError as error:

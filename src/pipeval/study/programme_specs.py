@@ -93,3 +93,18 @@ class Assumptions(Spec):
     tolerance: float = Field(0.10, gt=0)  # real appreciation against the base year that is called one
     response: float = Field(0.70, gt=0, le=1)  # share of firms that answer, at least
     exports: str = "exports_usd"  # measure of territory_totals that follows the markets
+
+
+class Privacy(Spec):
+    """What a public-use file protects, and how far."""
+
+    quasi_identifiers: tuple[str, ...] = Field(("branch", "municipality", "size_class", "exp_status_baseline"), min_length=1)
+    sensitive: tuple[str, ...] = ()  # columns of the firms or of the survey of which every class must hold l values
+    k: int = Field(5, ge=3)  # firms of a group, which share all that leaves, and firms alike in the quasi-identifiers, at least
+    l: int = Field(1, ge=1)  # noqa: E741 - the literature's letter
+    round_digits: int = Field(3, ge=1, le=4)  # significant digits of amounts
+    top_share: float = Field(0.02, gt=0, lt=0.2)  # share of a branch's firms whose amounts are replaced by their mean
+    min_cell: int = Field(5, ge=3)  # firms behind a released figure, at least
+    dominance: tuple[int, float] = (2, 0.85)  # n firms may not hold this share of a sum
+    p_percent: float = Field(0.10, gt=0, lt=1)  # no firm may be estimated this closely by the second largest
+    withhold: tuple[str, ...] = ()  # tables of the contract that stay at home whatever else is said

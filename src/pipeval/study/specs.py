@@ -14,7 +14,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from ..errors import DesignError
 from .files import nearest
 from .match_spec import MatchSpec, Spec
-from .programme_specs import Assumptions, Coverage, Credibility, Eligibility, Funds, Opinions, Reporting, Return
+from .programme_specs import Assumptions, Coverage, Credibility, Eligibility, Funds, Opinions, Privacy, Reporting, Return
 
 
 class Programme(Spec):
@@ -192,12 +192,15 @@ class DidSpec(Spec):
 
 
 class Power(Spec):
-    """What "can detect" means: a two-sided test at `alpha` that finds the effect with probability `power`."""
+    """What "can detect" means: a two-sided test at `alpha` that finds the effect with probability `power`.
+
+    `attrition` and `icc` hold for formula and simulation alike; where they are not declared, they are learnt before the programme.
+    """
 
     alpha: float = Field(0.05, gt=0, lt=0.5)
     power: float = Field(0.80, gt=0.5, lt=1)
-    attrition: float = Field(0.03, ge=0, lt=0.5)  # firms that fall silent a year, in the simulation
-    icc: float | None = Field(None, ge=0, lt=1)  # share of a shock that a business cluster shares; none: as before the programme
+    attrition: float | None = Field(None, ge=0, lt=1)  # firms lost a year; none: as between the surveys before the programme
+    icc: float | None = Field(None, ge=0, lt=1)  # share of a shock that a cluster shares; none: as before the programme
 
 
 class Sensitivity(Spec):
@@ -239,12 +242,39 @@ class Cofinance(Spec):
         return self.start + (self.end - self.start) * clip(month / self.months, 0, 1)
 
 
+class Look(Spec):
+    """What an institution brings to the papers: files of the study's folder, and a colour."""
+
+    word: str | None = None  # a Word document whose styles, header, footer and page are taken
+    style: str | None = None  # a style sheet, laid over that of the HTML report
+    logo: str | None = None  # PNG or JPEG, on every cover
+    accent: str = Field("#0b3c5d", pattern="^#[0-9a-fA-F]{6}$")  # headings and rules; dark enough to be read on white
+
+    @model_validator(mode="after")
+    def _kinds(self):
+        for key, endings in LOOK_FILES.items():
+            name = getattr(self, key)
+            if name is not None and not name.lower().endswith(endings):
+                raise ValueError(f"look.{key} must end in {' or '.join(endings)}; found {name}")
+        red, green, blue = (int(self.accent[i : i + 2], 16) / 255 for i in (1, 3, 5))
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (red, green, blue)]
+        contrast = 1.05 / (0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2] + 0.05)
+        if contrast < 4.5:
+            found = f"{self.accent} does by {contrast:.1f}"
+            raise ValueError(f"look.accent must stand out from white by 4.5 to 1 (WCAG 2.1, 1.4.3); {found}")
+        return self
+
+
+LOOK_FILES = {"word": (".docx",), "style": (".css",), "logo": (".png", ".jpg", ".jpeg")}
+
+
 class Report(Spec):
     """Languages and locales of the report: two choices, not one."""
 
-    languages: tuple[str, ...] = ("es", "en")
+    languages: tuple[str, ...] = Field(("es", "en"), min_length=1)
     locales: dict[str, str] = {"es": "es_MX", "en": "en_US"}
     author: str = ""
+    look: Look = Look()
 
 
 class Study(Spec):
@@ -277,6 +307,7 @@ class Study(Spec):
     opinions: Opinions = Opinions()
     returns: Return | None = None
     assumptions: Assumptions = Assumptions()
+    privacy: Privacy = Privacy()
     plan_lock: str | None = None  # file of the study that holds the plan as locked before outcomes were seen
     queries: dict[
         str, Literal["keep", "set_missing", "drop_firm"]
@@ -307,7 +338,10 @@ class Study(Spec):
 
         from yaml import safe_dump
 
-        return f"<pre>{escape(safe_dump(self.model_dump(mode='json'), allow_unicode=True, sort_keys=False))}</pre>"
+        size = f"base year {self.baseline.year}, {len(self.outcomes)} outcomes"
+        lead = f"<b>{escape(self.study)}</b>: {self.stage} as of {self.as_of}, {size}"
+        plan = escape(safe_dump(self.model_dump(mode="json"), allow_unicode=True, sort_keys=False))
+        return f"<details><summary>{lead}</summary><pre>{plan}</pre></details>"
 
     def outcome(self, key: str) -> Outcome:
         """The outcome with this id."""
