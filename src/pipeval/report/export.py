@@ -1,4 +1,4 @@
-"""One table as a file of its own: Excel, LaTeX, Word, HTML or CSV, with the headings, words and number formats of the report."""
+"""One table as a file of its own: as a reader sees it (Excel, LaTeX, Word, HTML, CSV) or as data for Stata, R and Python."""
 
 from __future__ import annotations
 
@@ -15,14 +15,16 @@ import pandas as pd
 from pandas.api.types import is_scalar
 
 from ..errors import DataError, PipevalError, some
-from .annex import _FORMATS, _heading, _names
 from .bundle import Bundle, spreadsheet_safe
+from .data_files import write_parquet, write_stata
 from .labels import coded
+from .sheets import fit, heading_rows, number_format, number_kind, put, save_book, sheet_name, shown_length, width
 from .tables import LEFT_KINDS, formatted, heading, read_layout, sided
-from .text import Text, read_text
+from .text import NO_CHARACTER, Text, read_text
 from .word import finish, reference, repacked
 
 _NO_STUDY = Bundle.build({}, {})
+_ACCENT = "0B3C5D"
 _SHEET_ROWS = 1_048_576 - 8  # what an Excel sheet holds, less title, headings and note
 _ROOM = 3.5  # characters that the margins of a cell take
 _PORTRAIT, _LANDSCAPE = 112, 170  # characters of table text side by side on a page of A4
@@ -83,23 +85,28 @@ class _Paper:
         )
 
 
-def write_table(frame: pd.DataFrame, path: str | Path, *, language: str = "en", title: str = "", note: str = "") -> Path:
-    """Write a table of codes and numbers for a reader, by the ending of `path`: Excel, LaTeX (booktabs), Word, HTML or CSV.
+def write_table(
+    frame: pd.DataFrame | pd.Series, path: str | Path, *, language: str = "en", title: str = "", note: str = ""
+) -> Path:
+    """Write a table of codes and numbers, by the ending of `path`: Excel, LaTeX (booktabs), Word, HTML, CSV, Stata or Parquet.
 
     Headings and the words for codes are those of the report in this language. Word, HTML and LaTeX hold numbers as printed in the
     report; Excel and CSV hold them in full. Whatever a text contains, it stays text: it becomes neither markup nor a
-    formula. The file appears whole or not at all.
+    formula. Stata (`.dta`, format 118) and Parquet hold data: the columns under their own names. In Stata headings are variable
+    labels, codes are numbers with value labels in this language, yes and no are 1 and 0, dates are %td; what is undefined or
+    infinite is missing, and a name that Stata does not take is changed and stands in the label. In Parquet codes stay codes. The
+    file appears whole or not at all.
 
     Parameters
     ----------
-    frame : DataFrame
-        One row a line. An index that carries a name becomes columns.
+    frame : DataFrame or Series
+        One row a line. An index that carries a name becomes columns. A Series needs a name, as weights have.
     path : str or Path
         Folders on the way are made.
     language : str
         One of the languages of the report; the number format follows it.
     title, note : str
-        Above and below the table; a CSV file holds the table alone.
+        Above and below the table. CSV and Parquet hold the table alone, Stata the title too, as the label of the data.
 
     Returns
     -------
@@ -109,8 +116,8 @@ def write_table(frame: pd.DataFrame, path: str | Path, *, language: str = "en", 
     Raises
     ------
     DataError
-        For another ending, something that is no DataFrame, two columns of one name, cells that hold lists or tables, or more rows
-        than an Excel sheet holds.
+        For another ending, something that is no DataFrame, two columns of one name, cells that hold lists or tables, more rows
+        than an Excel sheet holds, or a column of Stata or Parquet that holds both numbers and texts.
     UsageError
         For a language that has no text.
 
@@ -132,8 +139,10 @@ def write_table(frame: pd.DataFrame, path: str | Path, *, language: str = "en", 
     suffix = path.suffix.lower()
     if suffix not in _WRITERS:
         raise DataError(f"a table is written as {', '.join(_WRITERS)}; found '{path.name}'. Choose one of these endings")
+    frame = frame.to_frame() if isinstance(frame, pd.Series) and frame.name is not None else frame
     _refuse_no_table(frame)
-    paper = _paper(frame, read_text(language), _line(title), _line(note))
+    text, title, note = read_text(language), _line(title), _line(note)
+    paper = _Paper(_flat(frame), [], text, title, note) if suffix in _DATA else _paper(frame, text, title, note)
     if suffix == ".xlsx" and len(frame) > _SHEET_ROWS:
         raise DataError(f"an Excel sheet holds {_SHEET_ROWS} rows; the table has {len(frame)}. Write it as .csv, or cut it")
     try:
@@ -158,6 +167,12 @@ def _refuse_no_table(frame: pd.DataFrame) -> None:
     nested = [name for name in frame.columns if frame[name].dtype == object and not frame[name].map(is_scalar).all()]
     if nested:
         raise DataError(f"a cell of a table holds one value; lists or tables in {some(nested, 'column')}. Write them as text")
+
+
+def _flat(frame: pd.DataFrame) -> pd.DataFrame:
+    """The index that carries a name as columns; any other goes."""
+    names = [name for name in frame.index.names if name is not None]
+    return frame.reset_index(names) if names else frame
 
 
 def _paper(frame: pd.DataFrame, text: Text, title: str, note: str) -> _Paper:
@@ -194,9 +209,7 @@ def _worded(column: _Column, value, text: Text):
 
 def _line(text) -> str:
     """One line of printable text; no-break spaces stay."""
-    return re.sub(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]", "", re.sub(r"[^\S\u00a0]+", " ", str(text))).strip(
-        " "
-    )
+    return NO_CHARACTER.sub("", re.sub(r"[^\S\u00a0]+", " ", str(text))).strip(" ")
 
 
 def _write_csv(paper: _Paper, path: Path) -> None:
@@ -210,32 +223,34 @@ def _write_xlsx(paper: _Paper, path: Path) -> None:
     from openpyxl.styles import Alignment, Font
 
     book = Workbook()
-    stamp = datetime(2000, 1, 1)
-    book.properties.creator, book.properties.title = "pipeval", paper.title
-    book.properties.created = book.properties.modified = stamp
     sheet = book.active
-    sheet.title = re.sub(r"[\[\]:*?/\\']", " ", paper.title)[:31].strip() or paper.text.heading("table")
-    table = paper.values()
-    widths = [min(48, max([len(c.heading), *(len(str(v)) for v in table[c.name].head(1000))]) + 2) for c in paper.columns]
-    _heading(sheet, [c.heading for c in paper.columns], widths)
-    _names(sheet, [c.name for c in paper.columns])
-    for row in table.itertuples(index=False, name=None):
-        sheet.append(list(row))
-    for i, column in enumerate(paper.columns, start=1):
-        for (cell,) in sheet.iter_rows(min_row=3, min_col=i, max_col=i):
-            if isinstance(cell.value, int | float):
-                cell.number_format = _FORMATS.get(column.kind, "General")
-    last = sheet.max_row
+    sheet.title = sheet_name(paper.title, []) if paper.title else paper.text.heading("table")
+    heading_rows(sheet, 1, [c.heading for c in paper.columns], [c.name for c in paper.columns], _ACCENT)
+    lengths = [0] * len(paper.columns)
+    shown = paper.values().itertuples(index=False, name=None)
+    for i, (row, whole) in enumerate(zip(shown, paper.frame.to_dict("records"), strict=True), start=3):
+        for j, (column, value) in enumerate(zip(paper.columns, row, strict=True)):
+            number = _number_format(column, value, whole, paper.text)
+            lengths[j] = max(lengths[j], shown_length(value, number))
+            if value is not None:
+                put(sheet, i, j + 1, value, number)
+    fit(sheet, [width(c.heading, c.name, [n]) for c, n in zip(paper.columns, lengths, strict=True)])
+    sheet.freeze_panes = "A3"
+    last = len(paper.frame) + 2
     if paper.columns:
         sheet.auto_filter.ref = f"A2:{sheet.cell(last, len(paper.columns)).coordinate}"
     for row, words, font in ((last + 2, paper.title, Font(bold=True)), (last + 3, paper.note, Font(italic=True, color="5A6772"))):
         if words:
-            cell = sheet.cell(row, 1, spreadsheet_safe(words))
+            cell = put(sheet, row, 1, words)
             cell.font, cell.alignment = font, Alignment(wrap_text=False)
-    book.save(path)
-    # openpyxl writes the hour of saving, whatever its properties say
-    hour = re.compile(rb"(<dcterms:(?:created|modified)[^>]*>)[^<]*")
-    repacked(path, {"docProps/core.xml": lambda part: hour.sub(rb"\g<1>" + stamp.strftime("%Y-%m-%dT00:00:00Z").encode(), part)})
+    save_book(book, path, datetime(2000, 1, 1), paper.title)
+
+
+def _number_format(column: _Column, value, row: dict, text: Text) -> str:
+    if isinstance(value, str) or value is None:
+        return "General"
+    kind = number_kind(column.label, {**row, column.label: value})
+    return number_format("year" if column.kind == "text" else kind, value, text)
 
 
 def _write_tex(paper: _Paper, path: Path) -> None:
@@ -296,13 +311,14 @@ def _shares(paper: _Paper, cells: list[list[str]]) -> list[float]:
 
 
 def _write_docx(paper: _Paper, path: Path) -> None:
-    from .render import _default_reference, _pandoc
+    from .paper import epoch, run_pandoc
+    from .word import default_reference
 
     folder = path.parent
     (folder / "table.htm").write_text(_html(paper), encoding="utf-8", newline="\n")
-    like = reference(_default_reference(), folder / "like.docx", (paper.title, ""), ("", paper.text.say("word.page")))
+    like = reference(default_reference(), folder / "like.docx", (paper.title, ""), ("", paper.text.say("word.page")))
     options = ["--from=html-raw_html", "--to=docx", f"--metadata=lang:{paper.text.language}", f"--reference-doc={like.resolve()}"]
-    _pandoc(["table.htm", *options, f"--output={path.name}"], folder, _NO_STUDY)
+    run_pandoc(["table.htm", *options, f"--output={path.name}"], folder, epoch(_NO_STUDY))
     finish(path, [])
     wide = sum(_needs(paper, paper.cells()))
     if wide > _PORTRAIT:
@@ -324,7 +340,13 @@ def _across(part: bytes) -> bytes:
     return re.sub(rb'(<w:(?:tblW|gridCol|tcW)[^>]*?w:w=")(\d+)', lambda m: m[1] + str(round(int(m[2]) * wider)).encode(), part)
 
 
+_DATA: dict[str, Callable[[_Paper, Path], None]] = {
+    ".dta": lambda paper, path: write_stata(paper.frame, paper.text, paper.title, path),
+    ".parquet": lambda paper, path: write_parquet(paper.frame, path),
+}
+
 _WRITERS: dict[str, Callable[[_Paper, Path], None]] = {
+    **_DATA,
     ".xlsx": _write_xlsx,
     ".tex": _write_tex,
     ".docx": _write_docx,

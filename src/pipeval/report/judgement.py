@@ -11,8 +11,8 @@ import pandas as pd
 
 from .bundle import Bundle
 from .labels import in_sentence, outcome_label
-from .tables import SHARE_UNITS, formatted, light, results
-from .text import Text, escape
+from .tables import formatted, light, results
+from .text import Text, by_language, escape, in_language
 
 ATTAINMENT = ("met", "partly_met", "not_met", "not_yet_due", "not_measurable", "infeasible")
 EVIDENCE = ("demonstrated", "adverse", "target_ruled_out", "indicative", "inconclusive", "descriptive", "not_assessed")
@@ -20,6 +20,7 @@ LEVELS = ("goal", "purpose", "component", "activity")
 _UPPER = ("goal", "purpose")
 # Readings of the wording and what holds for the whole study; a check that failed or nearly so stays under its indicator.
 _HOISTED = ("reading_", "secondary", "target_illustrative", "check_not_testable")
+_NAMED = 4  # outcomes that a sentence names
 _SHARED_FROM = 3  # a reading that stands under so many indicators is said once, before them
 
 
@@ -62,18 +63,20 @@ def listing(items: Iterable[str], text: Text, escaped: bool = False) -> str:
     return separator.join(items[:-1]) + (";" if separator == "; " else "") + f" {text.say('and')} " + items[-1]
 
 
-def tally(key: str, count: int, text: Text, of: int = 0) -> str:
-    """A counted phrase, singular or plural; "all four" when the count is all there are, `of` them."""
-    words = text.say("all_of", {"n": text.counted(count)}) if count == of else text.counted(count)
-    return text.say(f"{key}.{'one' if count == 1 else 'many'}", {"n": words})
+def tally(key: str, count: int, text: Text) -> str:
+    """A counted phrase, singular or plural."""
+    return text.say(f"{key}.{'one' if count == 1 else 'many'}", {"n": text.counted(count)})
 
 
 def _attained(rows: pd.DataFrame, lead: str, text: Text) -> str:
-    counts = {code: int((rows["attainment"] == code).sum()) for code in ATTAINMENT}
-    parts = [tally(f"say.answer.attainment.{code}", n, text, of=len(rows)) for code, n in counts.items() if n]
-    key = lead + (".one" if len(rows) == 1 else ".many")
+    """How many reached their target and how many did not; where all fare alike, "each of the three", not "of the three, three"."""
+    counts = {code: n for code in ATTAINMENT if (n := int((rows["attainment"] == code).sum()))}
     values = {"n": text.counted(len(rows)), "levels": _levels(rows, text)}
-    return text.say(key, values | {"parts": listing(parts, text, escaped=True)})
+    if len(counts) == 1:
+        parts = text.say(f"say.answer.attainment.{next(iter(counts))}.only")
+        return text.say(f"{lead}.{'one' if len(rows) == 1 else 'each'}", values | {"parts": parts})
+    parts = [tally(f"say.answer.attainment.{code}", n, text) for code, n in counts.items()]
+    return text.say(f"{lead}.many", values | {"parts": listing(parts, text, escaped=True)})
 
 
 def _levels(rows: pd.DataFrame, text: Text) -> str:
@@ -84,14 +87,31 @@ def _evidenced(rows: pd.DataFrame, bundle: Bundle, text: Text) -> str:
     shown = rows["evidence"].isin(EVIDENCE[:5])
     none = shown.any() and not (rows["evidence"] == "demonstrated").any() and bundle.study.get("stage") != "midterm"
     parts = [text.say("say.answer.evidence.none_demonstrated", {"levels": _levels(rows, text)})] if none else []
+    names = _names(bundle, text)
     for code in EVIDENCE:
         ids = list(rows.loc[rows["evidence"] == code, "id"])
         if ids:
-            parts.append(text.say(f"say.answer.evidence.{code}", {"ids": listing(ids, text)}))
+            parts.append(text.say(f"say.answer.evidence.{code}", {"ids": listing([names.get(i, i) for i in ids], text)}))
     if not parts:
         return ""
     early = "_early" if bundle.study.get("stage") == "midterm" else ""
     return text.say(f"say.answer.evidence.lead{early}", {"parts": "; ".join(parts)})
+
+
+def _names(bundle: Bundle, text: Text) -> dict[str, str]:
+    """The short name that the log frame gives an indicator, with its id: "real sales (G1)"."""
+    named = {
+        row["id"]: in_language(by_language(row, "name"), text.language) for row in bundle.table("indicators").to_dict("records")
+    }
+    return {key: f"{name} ({key})" for key, name in named.items() if name}
+
+
+def first_outcomes(outcomes: list[str], bundle: Bundle, text: Text) -> str:
+    """Outcomes as a phrase: the first few by name, the others counted; the tables name all."""
+    names = [in_sentence(outcome_label(o, bundle, text.language)) for o in outcomes]
+    if len(names) > _NAMED + 1:
+        names = [*names[:_NAMED], tally("say.more_outcomes", len(names) - _NAMED, text)]
+    return listing(names, text)
 
 
 def _unseen(bundle: Bundle, text: Text) -> str:
@@ -101,9 +121,10 @@ def _unseen(bundle: Bundle, text: Text) -> str:
     if power["mde_share"].isna().all():
         return text.say("say.answer.power_unknown")
     missed = power.loc[power["detectable"] == False, "outcome"]  # noqa: E712 - the column may hold None
-    names = [in_sentence(outcome_label(o, bundle, text.language)) for o in missed]
     key = "unseen_ahead" if bundle.study.get("stage") == "baseline" else "unseen"
-    return text.say(f"say.answer.{key}", {"outcomes": listing(names, text)}) if names else text.say("say.answer.seen")
+    if missed.empty:
+        return text.say("say.answer.seen")
+    return text.say(f"say.answer.{key}", {"outcomes": first_outcomes(list(missed), bundle, text)})
 
 
 def _codes(row: dict) -> list[str]:
@@ -139,8 +160,9 @@ def _verdict(row: dict, shared: dict, bundle: Bundle, text: Text) -> str:
     name = escape(formatted("text", row, bundle, text))
     parts = [f"**{escape(row['id'])}. {name}**", lights, " ".join([*observed, *_proofs(row, text)])]
     if row["evidence"] != "descriptive":
-        parts.append(" ".join([*_expected(row, bundle, text), _evidenced_row(row, values, bundle, text)]))
-    codes = [code for code in _codes(row) if code not in shared]
+        failed = [_remark(code, text) for code in _failed(row)]  # the reason stands beside what it decides, not in the small print
+        parts.append(" ".join([*_expected(row, bundle, text), _evidenced_row(row, values, bundle, text), *failed]))
+    codes = [code for code in _codes(row) if code not in shared and code not in _failed(row)]
     remarks = [_remark(code, text) for code in codes] + _with_closed(row, bundle, text) + _rests_on(row, text)
     if remarks:
         parts.append(f"::: howto\n{text.say('say.verdict.how_to_read')} {' '.join(remarks)}\n:::")
@@ -221,10 +243,8 @@ def _with_closed(row: dict, bundle: Bundle, text: Text) -> list[str]:
 
 
 def _relevant(row: dict, bundle: Bundle, text: Text) -> str:
-    """The relevant effect, signed where less is better."""
-    if row.get("direction") == "decrease":
-        return formatted("target", row | {"target": row.get("relevant_effect")}, bundle, text)
-    return text.number(row.get("relevant_effect"), "pct" if row.get("unit") in SHARE_UNITS else "num")
+    """The effect that matters as the target is printed: signed where less is better."""
+    return formatted("target", row | {"target": row.get("relevant_effect")}, bundle, text)
 
 
 def _remark(remark: str, text: Text) -> str:
@@ -232,7 +252,7 @@ def _remark(remark: str, text: Text) -> str:
     code, _, value = remark.partition("=")
     key = f"code.remarks.{code}"
     column = "check" if code.startswith("check_") else "measure" if code in ("no_measure", "no_column") else "table"
-    return text.say(key, {"value": escape(text.label(column, value))}) if text.has(key) else escape(remark)
+    return text.say(key, {"value": escape(in_sentence(text.label(column, value)))}) if text.has(key) else escape(remark)
 
 
 def _number(value) -> bool:
@@ -277,4 +297,10 @@ def _evidence_key(row: dict) -> str:
         return f"say.verdict.joint.{grade}"
     if grade == "not_assessed" or pd.isna(row.get("effect")):
         return f"say.verdict.evidence.{'not_assessed' if grade == 'not_assessed' else 'without_number'}"
-    return f"say.verdict.evidence.{grade}" + ("" if pd.notna(row.get("mde")) or grade != "inconclusive" else "_without_mde")
+    told = grade != "inconclusive" or (pd.notna(row.get("mde")) and not _failed(row))
+    return f"say.verdict.evidence.{grade}" + ("" if told else "_without_mde")
+
+
+def _failed(row: dict) -> list[str]:
+    """The design checks that failed, where they are why a row is inconclusive: then precision is not the reason."""
+    return [code for code in _codes(row) if code.startswith("check_fail")] if row["evidence"] == "inconclusive" else []

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from ..study.specs import Study
 from .bundle import Bundle
-from .text import Text, read_text
+from .text import Text, in_language, read_text
 
 # Columns whose codes are made of others, such as `branch=leather`.
 CODED = ("covariate", "worst", "dropped", "detail", "reading", "variant", "placebo", "group", "left_out")
@@ -30,19 +31,24 @@ def study_words(text: Text, study: Mapping[str, Any]) -> Text:
     named = {"measure": added, "covariate": added}
     for column, codes in study.get("labels", {}).items():
         named[column] = {**named.get(column, {}), **codes}
-    own = {f"code.{column}.{code}": _in(text.language, words) for column, codes in named.items() for code, words in codes.items()}
+    own = {
+        f"code.{column}.{code}": in_language(words, text.language)
+        for column, codes in named.items()
+        for code, words in codes.items()
+    }
     return replace(text, entries=text.entries | {key: word for key, word in own.items() if word})
 
 
-def _in(language: str, words: Mapping[str, str], otherwise: str = "") -> str:
-    return words.get(language) or words.get("en") or next(iter(words.values()), otherwise)
+def study_text(study: Study, language: str) -> Text:
+    """The words of a language in the study's locale, with the study's own laid over them."""
+    return study_words(read_text(language, study.report.locales.get(language, "")), study.model_dump(mode="json"))
 
 
 def outcome_label(key: Any, bundle: Bundle, language: str) -> str:
     """The study's own words for an outcome, or those for an index of several; its id when it has none."""
     for outcome in bundle.study.get("outcomes", []):
         if outcome["id"] == key:
-            return _in(language, outcome.get("label", {}), str(key))
+            return in_language(outcome.get("label", {}), language, str(key))
     return read_text(language).label("outcome", key)
 
 
@@ -90,7 +96,7 @@ def coded(column: str, value: str, bundle: Bundle, text: Text) -> str:
         return text.label(next((c for c in _GROUPS if text.has(f"code.{c}.{value}")), column), value)
     if column == "detail":
         code, _, rest = value.partition("=")
-        words = ", ".join(text.label("table", name) for name in rest.split(", "))
+        words = ", ".join(text.label("table", text.day(name, "long")) for name in rest.split(", "))
         return text.say(f"code.detail.{code}", {"value": words}) if text.has(f"code.detail.{code}") else value
     if column == "reading" and not text.has(f"code.reading.{value}"):
         first, _, year = value.partition(" ")

@@ -5,58 +5,36 @@ from __future__ import annotations
 import re
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
-import yaml
 
 from ..data.check import check
 from ..data.contract import TABLES
 from ..data.load import Tables, load
 from ..errors import PipevalError, UsageError
+from ..study.files import write_whole
 from ..study.params import read_study
 from ..study.specs import Study
 from .bundle import spreadsheet_safe
-from .render import _READER, _default_reference
-from .text import Text, escape, read_text
-from .word import finish, reference, repacked
+from .labels import study_text
+from .paper import READER
+from .text import Text, escape, in_language
+from .word import default_reference, finish, reference, repacked
 
 AGENCY = ""
 """The key of the page for the executing agency: what a firm cannot answer."""
 
-_FIELD = re.compile(r"\{(\w+)\}")
 _SHEET = ["table", "key", "column", "old", "new", "source", "date"]
 _NUMBER = re.compile(r"-?\d+(?:[.,]\d+)?")
 _RULE = {"firm": 12, "year": 14, "name": 26, "value": 18, "asked": 40, "answer": 24}  # widths of the columns
 
 
-@dataclass(frozen=True, slots=True)
-class _Words:
-    """The letters' words in one language, beside the report's own for numbers and dates."""
-
-    entries: dict[str, dict[str, str]]
-    text: Text
-
-    def say(self, key: str, values: dict[str, str] | None = None) -> str:
-        """A sentence of the letter, its fields filled with what is ready for Markdown."""
-        return _FIELD.sub(lambda m: (values or {}).get(m[1], ""), self.entries["letter"][key])
-
-
-@cache
-def letter_words() -> dict:
-    """The words of the letters: language → `letter, figure, ask, agency` → key → words."""
-    return yaml.safe_load(files("pipeval.report").joinpath("letters.yaml").read_text(encoding="utf-8"))
-
-
-def _words(study: Study, language: str) -> _Words:
-    if language not in letter_words():
-        raise UsageError(f"letters are written in {', '.join(sorted(letter_words()))}; found '{language}'")
-    return _Words(letter_words()[language], read_text(language, study.report.locales.get(language, "")))
+def firm_rules(text: Text) -> list[str]:
+    """The rules of the check under which a firm is asked; under every other rule the executing agency is."""
+    return [key.removeprefix("letter.ask.") for key in text.entries if key.startswith("letter.ask.")]
 
 
 def query_letters(faults: pd.DataFrame, tables: Tables, study: Study, language: str) -> dict[str, str]:
@@ -73,58 +51,61 @@ def query_letters(faults: pd.DataFrame, tables: Tables, study: Study, language: 
         As `data.load.load` gives them: the rows of the faults are theirs.
     study : Study
     language : str
-        `es` or `en`.
+        One that has a text file.
 
     Raises
     ------
     UsageError
-        When letters are not written in this language.
+        When there is no text file of this language.
     """
-    words = _words(study, language)
-    asked = faults[faults["rule"].isin(list(words.entries["ask"])) & (faults["firm_id"] != "")]
+    text = study_text(study, language)
+    asked = faults[faults["rule"].isin(firm_rules(text)) & (faults["firm_id"] != "")]
     rest = faults.drop(index=asked.index)
-    letters = {firm: _letter(firm, rows, tables, study, words) for firm, rows in asked.groupby("firm_id", sort=True)}
-    return letters | ({AGENCY: _letter(AGENCY, rest, tables, study, words)} if len(rest) else {})
+    letters = {firm: _letter(firm, rows, tables, study, text) for firm, rows in asked.groupby("firm_id", sort=True)}
+    return letters | ({AGENCY: _letter(AGENCY, rest, tables, study, text)} if len(rest) else {})
 
 
-def _letter(firm: str, rows: pd.DataFrame, tables: Tables, study: Study, words: _Words) -> str:
-    names = study.programme.name
+def _say(text: Text, key: str, values: dict[str, str] | None = None) -> str:
+    return text.say(f"letter.{key}", values)
+
+
+def _letter(firm: str, rows: pd.DataFrame, tables: Tables, study: Study, text: Text) -> str:
     known = {
-        "programme": escape(names.get(words.text.language) or next(iter(names.values()), study.programme.id)),
+        "programme": escape(in_language(study.programme.name, text.language, study.programme.id)),
         "firm": escape(firm),
         "agency": escape(study.programme.executing_agency or study.programme.id),
     }
     end = "_agency" if firm == AGENCY else ""
-    parts = [f"# {words.say(f'heading{end}', known)}", *(words.say(f"{key}{end}", known) for key in ("greeting", "why"))]
-    parts.insert(1, f"**{words.say('subject', known)}**")
-    parts += [_table(rows, tables, study, words, agency=firm == AGENCY), words.say(f"how{end}", known)]
-    parts += [] if end else [words.say("use")]
-    parts += [words.say("thanks"), words.say("signed", known)]
-    parts += [] if end else [words.say("signature") + " " + escape("_" * 30)]
+    parts = [f"# {_say(text, f'heading{end}', known)}", *(_say(text, f"{key}{end}", known) for key in ("greeting", "why"))]
+    parts.insert(1, f"**{_say(text, 'subject', known)}**")
+    parts += [_table(rows, tables, study, text, agency=firm == AGENCY), _say(text, f"how{end}", known)]
+    parts += [] if end else [_say(text, "use")]
+    parts += [_say(text, "thanks"), _say(text, "signed", known)]
+    parts += [] if end else [_say(text, "signature") + " " + escape("_" * 30)]
     return "\n\n".join(parts) + "\n"
 
 
-def _table(rows: pd.DataFrame, tables: Tables, study: Study, words: _Words, agency: bool) -> str:
+def _table(rows: pd.DataFrame, tables: Tables, study: Study, text: Text, agency: bool) -> str:
     columns = ["firm", "year", "name", "value", "asked"] if agency else ["year", "name", "value", "asked", "answer"]
-    kind = "agency" if agency else "ask"
     lines = [
-        "| " + " | ".join(words.say(c) for c in columns) + " |",
+        "| " + " | ".join(_say(text, c) for c in columns) + " |",
         "| " + " | ".join("-" * _RULE[c] for c in columns) + " |",
     ]
     for fault in rows.to_dict("records"):
+        kind = "agency" if text.has(f"letter.agency.{fault['rule']}") else "ask"
         cells = {
             "firm": escape(fault["firm_id"]) or "—",
-            "year": _when(fault, tables, study, words),
-            "name": _name(fault, study, words),
-            "value": _value(fault["value"], str(fault["column"]), words),
-            "asked": words.entries[kind].get(fault["rule"]) or words.entries["ask"][fault["rule"]],
+            "year": _when(fault, tables, study, text),
+            "name": _name(fault, study, text),
+            "value": _value(fault["value"], str(fault["column"]), text),
+            "asked": _say(text, f"{kind}.{fault['rule']}"),
             "answer": " ",
         }
         lines.append("| " + " | ".join(cells[c] for c in columns) + " |")
     return "\n".join(lines)
 
 
-def _when(fault: dict, tables: Tables, study: Study, words: _Words) -> str:
+def _when(fault: dict, tables: Tables, study: Study, text: Text) -> str:
     """The year or the date of what is asked about."""
     row = _row(fault, tables)
     if str(fault["column"]).endswith("_baseline"):
@@ -135,7 +116,7 @@ def _when(fault: dict, tables: Tables, study: Study, words: _Words) -> str:
     known_on = TABLES[fault["table"]].known_on if fault["table"] in TABLES else None
     if row is None or known_on is None or pd.isna(row.get(known_on)):
         return "—"
-    return escape(words.text.day(str(row[known_on])[:10]))
+    return escape(text.day(str(row[known_on])[:10]))
 
 
 def _row(fault: dict, tables: Tables) -> pd.Series | None:
@@ -144,25 +125,25 @@ def _row(fault: dict, tables: Tables) -> pd.Series | None:
     return tables[fault["table"]].loc[fault["row"]]
 
 
-def _name(fault: dict, study: Study, words: _Words) -> str:
+def _name(fault: dict, study: Study, text: Text) -> str:
     """A column as the firm would call it; one without words prints by its name in the file."""
     currency = study.programme.currency
     bare = str(fault["column"]).removesuffix(f"_k{currency.lower()}")
-    named = words.entries["figure"].get(bare)
-    return _FIELD.sub(lambda m: escape(currency), named) if named else escape(fault["column"])
+    known = text.has(f"letter.figure.{bare}")
+    return _say(text, f"figure.{bare}", {"currency": escape(currency)}) if known else escape(fault["column"])
 
 
-def _value(value, column: str, words: _Words) -> str:
+def _value(value, column: str, text: Text) -> str:
     """A cell as it is printed: codes in words, dates and numbers by locale, a year without a separator."""
     if value is None or (not isinstance(value, str) and pd.isna(value)) or value == "":
-        return words.say("missing")
+        return _say(text, "missing")
     if isinstance(value, pd.Timestamp):
-        return escape(words.text.day(value.strftime("%Y-%m-%d")))
+        return escape(text.day(value.strftime("%Y-%m-%d")))
     if isinstance(value, str):
-        return escape(words.text.label("exp_status_baseline" if column == "exp_status" else column, value))
+        return escape(text.label("exp_status_baseline" if column == "exp_status" else column, value))
     digits = next((n for n in (0, 1) if round(float(value), n) == value), 2)
     kind = "year" if column.endswith("_year") and not digits else ("int", "dec1", "dec2")[digits]
-    return escape(words.text.number(float(value), kind))
+    return escape(text.number(float(value), kind))
 
 
 def answer_sheet(faults: pd.DataFrame, tables: Tables, study: Study) -> pd.DataFrame:
@@ -215,16 +196,16 @@ def write_letters(
     unknown = [f for f in formats if f not in ("docx", "md")]
     if unknown:
         raise UsageError(f"letters are written as docx or md; found '{unknown[0]}'")
-    words = _words(study, language)
-    book = "\n".join(letters.values()) or f"# {words.say('document')}\n\n{words.say('nothing')}\n"
+    text = study_text(study, language)
+    book = "\n".join(letters.values()) or f"# {_say(text, 'document')}\n\n{_say(text, 'nothing')}\n"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         written = []
         if "md" in formats:
             written.append(folder / f"letters.{language}.md")
-            written[-1].write_text(book, encoding="utf-8", newline="\n")
+            write_whole(written[-1], book.encode())
         if "docx" in formats:
-            written.append(_docx(book, folder / f"letters.{language}.docx", study, words))
+            written.append(_docx(book, folder / f"letters.{language}.docx", study, text))
         return [*written, *_write_sheet(folder, sheet.map(_safe), study)]
     except OSError as error:
         raise PipevalError(f"cannot write to {folder}: {error.strerror}; choose another folder with --letters") from None
@@ -234,7 +215,7 @@ def _write_sheet(folder: Path, sheet: pd.DataFrame, study: Study) -> list[Path]:
     from openpyxl import Workbook
 
     lines = sheet.to_csv(index=False, sep=study.data.separator, lineterminator="\n")
-    (folder / "answers.csv").write_bytes(lines.encode(study.data.encoding, errors="xmlcharrefreplace"))
+    write_whole(folder / "answers.csv", lines.encode(study.data.encoding, errors="xmlcharrefreplace"))
     book = Workbook()
     page = book.active
     for row in [_SHEET, *sheet.to_numpy().tolist()]:
@@ -246,16 +227,16 @@ def _write_sheet(folder: Path, sheet: pd.DataFrame, study: Study) -> list[Path]:
     return [folder / "answers.csv", folder / "answers.xlsx"]
 
 
-def _docx(book: str, target: Path, study: Study, words: _Words) -> Path:
+def _docx(book: str, target: Path, study: Study, text: Text) -> Path:
     """The letters as a Word file in the house styles, each on a page of its own."""
     import pypandoc
 
     with TemporaryDirectory() as scratch:
         source, like = Path(scratch) / "letters.md", Path(scratch) / "reference.docx"
         source.write_text(book, encoding="utf-8", newline="\n")
-        header, footer = (words.say("document"), study.programme.id), (study.study, words.say("page"))
-        reference(_default_reference(), like, header, footer)
-        options = [f"--from={_READER}", "--to=docx", "--standalone", "--columns=10", "--wrap=none", f"--reference-doc={like}"]
+        header, footer = (_say(text, "document"), study.programme.id), (study.study, _say(text, "page"))
+        reference(default_reference(), like, header, footer)
+        options = [f"--from={READER}", "--to=docx", "--standalone", "--columns=10", "--wrap=none", f"--reference-doc={like}"]
         command = [pypandoc.get_pandoc_path(), str(source), *options, f"--output={target}"]
         done = subprocess.run(command, capture_output=True, check=False)
     if done.returncode:
@@ -270,7 +251,7 @@ def _paged(document: bytes) -> bytes:
     return first + rest[0] + heading.sub(rb"\1<w:pageBreakBefore/>", rest[1]) if rest else document
 
 
-def study_letters(params: Path, data: Path | None, folder: Path, language: str | None) -> list[Path]:
+def study_letters(params: str | Path, data: Path | None, folder: Path, language: str | None) -> list[Path]:
     """Check a study's files and write the letters and the answer sheet; the language defaults to the first of its report."""
     study = read_study(params, data)
     chosen = language or study.report.languages[0]

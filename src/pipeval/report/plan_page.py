@@ -6,37 +6,33 @@ import datetime as dt
 import json
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
-from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
 from ..errors import PipevalError, UsageError
 from ..plan import Plan, plan
 from ..study.files import inside
 from ..study.lock import Lock, as_lock, deviations, joined, read_lock, timing, write_lock
 from ..study.params import read_study
-from ..study.specs import Outcome, Study
+from ..study.specs import Outcome
 from .bundle import Bundle
 from .judgement import listing
-from .labels import coded, study_words
+from .labels import coded, study_text
+from .paper import READER, epoch, run_pandoc
+from .pipes import pipe_table
 from .remarks import note_lines
-from .render import _READER, _default_reference, _pandoc
-from .sentences import SENTENCES, programme_name
-from .tables import pipe_table
-from .text import Text, _flat, escape, read_text
-from .word import finish, reference
+from .sentences import SENTENCES, allowances, programme_name
+from .text import Text, escape, in_language
+from .word import default_reference, finish, reference
 
 _NAME = 34  # characters of an indicator's name on the screen
 _SHOWN = 5
 
 
 def write_plan(
-    params: Sequence[Path],
+    params: Sequence[str | Path],
     lock: Path | None,
     out: Path,
     on: dt.date,
@@ -63,7 +59,7 @@ def write_plan(
     if lock is None:
         lock = out / f"{first.study}.plan.json" if first.plan_lock is None else inside(first.root, first.plan_lock)
     before = read_lock(lock) if lock.exists() else None
-    texts = [_text_of(s, language or s.report.languages[0]) for s in studies]
+    texts = [study_text(s, language or s.report.languages[0]) for s in studies]
     plans = [plan(study) for study in studies]
     for one, text in zip(plans, texts, strict=True):
         print("\n".join(screen(one, text)))
@@ -81,16 +77,6 @@ def write_plan(
             paths = save_page(written, out / f"{one.study.study}.plan", on, text)
             print(_say(text, "screen.written", {"files": ", ".join(str(p) for p in paths)}))
     return 0
-
-
-@cache
-def plan_text(language: str, locale: str = "") -> Text:
-    """The words of the report in a language, with those of the plan beside them."""
-    text = read_text(language, locale)
-    tree = yaml.load(files("pipeval.report").joinpath("plan.yaml").read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
-    if language not in tree:
-        raise UsageError(f"a plan is written in {', '.join(tree)}; found '{language}'. Choose one with --language")
-    return replace(text, entries=text.entries | _flat({"plan": tree[language]}))
 
 
 def screen(made: Plan, text: Text) -> list[str]:
@@ -136,10 +122,10 @@ def save_page(markdown: str, stem: Path, day: dt.date, text: Text) -> list[Path]
             source = Path(scratch) / "plan.md"
             source.write_text(markdown, encoding="utf-8", newline="\n")
             names = (stem.name.removesuffix(".plan"), text.say("word.page"))
-            like = reference(_default_reference(), Path(scratch) / "like.docx", (_say(text, "title"), ""), names)
+            like = reference(default_reference(), Path(scratch) / "like.docx", (_say(text, "title"), ""), names)
             for target, options in zip(targets, (["--to=gfm"], ["--to=docx", f"--reference-doc={like}"]), strict=True):
-                common = [str(source), f"--from={_READER}", "--wrap=none", "--columns=10", f"--metadata=lang:{text.language}"]
-                _pandoc([*common, *options, f"--output={target.name}"], folder, dated)
+                common = [str(source), f"--from={READER}", "--wrap=none", "--columns=10", f"--metadata=lang:{text.language}"]
+                run_pandoc([*common, *options, f"--output={target.name}"], folder, epoch(dated))
         finish(targets[1], [])
     except OSError as error:
         raise PipevalError(f"cannot write {targets[0]}: {error.strerror or error}; choose another place with --out") from None
@@ -169,9 +155,7 @@ def _say(text: Text, key: str, values: Mapping[str, Any] | None = None) -> str:
 def _name(row: Mapping, made: Plan, text: Text) -> str:
     """The outcome's label, or the beginning of the indicator's own words."""
     own = next((o.label for o in made.study.outcomes if o.id == row["outcome"]), None)
-    words = (
-        own.get(text.language) or next(iter(own.values())) if own else made.logframe.indicator(row["indicator"]).text[text.language]
-    )
+    words = in_language(own or made.logframe.indicator(row["indicator"]).text, text.language)
     return words if len(words) <= _NAME else words[: _NAME - 1].rstrip() + "…"
 
 
@@ -251,7 +235,7 @@ def _decided(made: Plan, bundle: Bundle, text: Text) -> list[str]:
 
 
 def _outcome(outcome: Outcome, text: Text) -> str:
-    label = outcome.label.get(text.language) or next(iter(outcome.label.values()))
+    label = in_language(outcome.label, text.language, outcome.id)
     unit = "share" if outcome.scale in ("log", "poisson") else "points" if outcome.scale != "level" else "level"
     values = {"label": escape(label), "scale": escape(text.label("scale", outcome.scale))}
     if outcome.relevant_effect is None:
@@ -265,6 +249,7 @@ def _detectable(made: Plan, text: Text) -> list[str]:
     power, study = made.study.power, made.study
     values = {"alpha": escape(text.number(power.alpha, "pct0")), "power": escape(text.number(power.power, "pct0"))}
     said = [_say(text, "power", values | {"base_year": study.baseline.year})]
+    said[0] = " ".join([said[0], *allowances(made["power"], study.model_dump(mode="json"), text)])
     names = ("indicator", "target", "relevant_effect", "mde", "detectable", "n", "needed")
     headings = [escape(_say(text, f"column.{n}")) for n in names]
     if compared:
@@ -310,8 +295,3 @@ def _question(row: Mapping, bundle: Bundle, text: Text) -> str:
 
 def _bullets(lines: Iterable[str], escaped: bool = False) -> str:
     return "\n".join(f"- {line if escaped else escape(line)}" for line in lines)
-
-
-def _text_of(study: Study, language: str) -> Text:
-    """The words of the plan with those that the study brings for its own codes."""
-    return study_words(plan_text(language, study.report.locales.get(language, "")), study.model_dump(mode="json"))

@@ -13,9 +13,9 @@ from .text import Text, escape
 
 
 def programme_lines(bundle: Bundle, text: Text) -> list[str]:
-    """The programme side of the summary, at most three lines: whom it reached, with what money, what it returned."""
-    spent = [*_executed(bundle, text), *_counterpart(bundle, text)]
-    lines = {"reach": _served(bundle, text), "money": spent, "value": returned(bundle, text)}
+    """The programme side of the summary, at most two lines: whom it reached with what money, and what it returned."""
+    delivered = [*_served(bundle, text), *_executed(bundle, text), *_counterpart(bundle, text)]
+    lines = {"delivery": delivered, "value": returned(bundle, text)}
     shown = [f"- {text.say(f'say.programme_lines.{name}')} {' '.join(said)}" for name, said in lines.items() if said]
     return ["\n".join(shown)] if shown else []
 
@@ -116,7 +116,8 @@ def returned(bundle: Bundle, text: Text) -> list[str]:
     row = value.iloc[0]
     paragraphs = [text.say("text.what_if")] if row.get("note") == "what_if" else []
     values = {n: _money(row[c], text) for n, c in (("central", "central"), ("low", "drawn_low"), ("high", "drawn_high"))}
-    return [*paragraphs, text.say("say.returned", values | {"positive": _share(row["share_positive"], text)})]
+    said = text.say("say.returned", values | {"positive": _share(row["share_positive"], text)})
+    return [*paragraphs, said.replace("US$ −", "−US$ ")]  # the sign stands before the currency
 
 
 def departed(bundle: Bundle, text: Text) -> list[str]:
@@ -146,6 +147,9 @@ def _share(value, text: Text) -> str:
 
 
 def _money(value, text: Text) -> str:
+    """An amount as it stands in a sentence: from a hundred thousand up in millions, whose digits a reader can keep."""
+    if pd.notna(value) and abs(value) >= 1e5:
+        return text.say("million", {"n": escape(text.number(value / 1e6, "dec2"))})
     return escape(text.number(value, "money"))
 
 

@@ -9,6 +9,7 @@ from .labels import coded, covariate_label, outcome_label
 from .text import Text, escape
 
 _SOME = re.compile(r"(\d+) (firm|row|cell|cluster|cohort|period)s?( \(.*\))")
+_NAMED = re.compile(r"'([a-z][\w=]*)'")  # a column, as a message quotes it
 _CELL = re.compile(r"cohort (?P<cohort>\d+) in (?P<period>\d+)")
 
 
@@ -68,8 +69,8 @@ def _worded(name: str, value: str, bundle: Bundle, text: Text) -> str:
         # Which firms they are stands in results.json and in the annex: paper names none.
         which = "" if found[2] in ("firm", "row") else _CELL.sub(lambda m: text.say("cell", m.groupdict()), found[3])
         return f"{found[1]} {noun}{which}"
-    worded = text.reworded(value)
-    return text.say("unworded") if name == "reason" and worded == value and text.language != "en" else worded
+    worded = _NAMED.sub(lambda m: f"'{_column(m[1], bundle, text)}'", text.reworded(value))
+    return text.say("unworded") if name == "reason" and text.reworded(value) == value and text.language != "en" else worded
 
 
 def _column(code: str, bundle: Bundle, text: Text) -> str:

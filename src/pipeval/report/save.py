@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from importlib import metadata
 from pathlib import Path
 
 from .. import __version__
@@ -14,20 +13,19 @@ from ..evaluation import Evaluation
 from ..study.specs import Study
 from .bundle import Bundle
 from .bundle import save as save_bundle
-
-_PACKAGES = (
-    "numpy", "pandas", "scipy", "statsmodels", "linearmodels", "matplotlib", "seaborn", "pydantic", "PyYAML", "papermill", "typst",
-    "pypandoc_binary", "openpyxl", "Babel",
-)  # fmt: skip
+from .look import bring
+from .versions import versions
 
 
 def save(evaluation: Evaluation, folder: str | Path) -> Path:
-    """Write the bundle: `results.json` (every number of the report), `tables/*.csv` and `provenance.json`.
+    """Write the bundle: `results.json` (every number of the report), `tables/*.csv`, `provenance.json`, and `look/`, if any.
 
     Raises
     ------
     PipevalError
         When the folder cannot be written.
+    UsageError
+        When a file of `report.look` is missing or is not what its name says.
     """
     folder = Path(folder)
     study = evaluation.study.model_dump(mode="json", exclude={"data": {"folder"}})
@@ -36,6 +34,7 @@ def save(evaluation: Evaluation, folder: str | Path) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         save_bundle(bundle, folder)
+        bring(evaluation.study, folder)
         (folder / "provenance.json").write_text(json.dumps(origin, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     except OSError as error:
         raise PipevalError(f"cannot write to {folder}: {error.strerror or error}; choose another folder") from None
@@ -50,7 +49,7 @@ def provenance(study: Study, inputs: dict[str, str]) -> dict:
         "study_hash": study_hash(study),
         "inputs": dict(sorted(inputs.items())),
         "pipeval": __version__,
-        "packages": {name: _version(name) for name in _PACKAGES},
+        "packages": versions(),
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
         "seed": study.did.seed,
@@ -61,10 +60,3 @@ def study_hash(study: Study) -> str:
     """SHA-256 of everything that was decided; where the files lie does not enter."""
     content = study.model_dump_json(exclude={"data": {"folder"}})
     return hashlib.sha256(content.encode()).hexdigest()
-
-
-def _version(name: str) -> str:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return "not installed"

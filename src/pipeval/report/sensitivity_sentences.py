@@ -12,7 +12,8 @@ from ..did.estimate import as_share
 from .bundle import Bundle
 from .judgement import listing, p_words
 from .labels import in_sentence, outcome_label
-from .tables import effect_kind, formatted, framed, light, note_values, pipe_table, results
+from .pipes import framed, pipe_table
+from .tables import effect_kind, formatted, light, note_values, results, source_line
 from .text import Text, escape
 
 _ALPHA = 0.05  # of the tests behind the sensitivity checks
@@ -45,7 +46,7 @@ def findings_table(bundle: Bundle, block: dict, text: Text) -> str | None:
     columns = ["check", "passed", "finding"] if alone else ["outcome", "check", "passed", "finding"]
     headings = [escape(text.heading(c)) for c in columns]
     pipe = pipe_table(headings, ["left"] * len(columns), rows, _WIDEST)
-    return framed(block["name"], pipe, note_values(frame, bundle, text), text)
+    return framed(block["name"], pipe, note_values(frame, bundle, text), text, source_line(block["findings"], bundle, text))
 
 
 def finding(check: str, rows: list[dict], bundle: Bundle, text: Text) -> str:

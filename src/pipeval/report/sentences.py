@@ -8,31 +8,29 @@ from __future__ import annotations
 import pandas as pd
 
 from .bundle import Bundle
-from .judgement import answer, listing, tally
+from .judgement import answer, first_outcomes, listing, tally
 from .labels import covariate_label, in_sentence, outcome_label
 from .match_sentences import GOOD_BALANCE, TOLERABLE_BALANCE, cluster_words, design_of, family
 from .match_sentences import SENTENCES as OF_MATCH
 from .programme_sentences import SENTENCES as OF_PROGRAMME
+from .programme_sentences import programme_lines
 from .sensitivity_sentences import SENTENCES as OF_SENSITIVITY
 from .tables import formatted, results
-from .text import Text, escape
+from .text import Text, escape, in_language
 
 # The sample of the balance table that carries the headline, by effective design.
 HEADLINE_SAMPLE = {"adjusted": "weighted", "matched": "after", "plain": "before"}
 
 
 def asked(bundle: Bundle, text: Text) -> list[str]:
-    """What was asked, of whom, as of when."""
+    """What was asked, of whom, between which years."""
     study = bundle.study
     asked_of = [o["id"] for o in study.get("outcomes", []) if not o.get("untouched")]
-    outcomes = [in_sentence(outcome_label(o, bundle, text.language)) for o in asked_of]
     values = {
-        "programme": escape(programme_name(bundle, text)),
-        "as_of": escape(text.day(study.get("as_of"), "long")),
         "treated": escape(text.label("treated", study["treatment"]["definition"])),
         "base_year": str(study["baseline"]["year"]),
         "reference_year": str(study["treatment"]["reference_year"]),
-        "outcomes": listing(outcomes, text),
+        "outcomes": first_outcomes(asked_of, bundle, text),
     }
     return [text.say(f"say.asked.{_stage(bundle)}", values)]
 
@@ -126,19 +124,34 @@ def power(bundle: Bundle, text: Text) -> list[str]:
         return []
     plan = bundle.study.get("power", {})
     values = {
-        "power": escape(text.number(plan.get("power", 0.8), "pct")),
-        "alpha": escape(text.number(plan.get("alpha", 0.05), "pct")),
+        "power": _round_share(plan.get("power", 0.8), text),
+        "alpha": _round_share(plan.get("alpha", 0.05), text),
     }
     if rows["mde_share"].isna().all():
         reasons = [text.reworded(r) for r in dict.fromkeys(rows.get("reason", pd.Series(dtype=object)).dropna()) if r]
         return [text.say("say.power.unknown", {"reason": escape("; ".join(reasons) or "—")})]
-    sentences = [text.say("say.power.lead", values)]
+    sentences = [text.say("say.power.lead", values), *allowances(rows, bundle.study, text)]
     for flag, key in ((True, "say.power.detectable"), (False, "say.power.undetectable")):
         chosen = rows.loc[rows["detectable"] == flag, "outcome"].unique()
         names = [in_sentence(outcome_label(o, bundle, text.language)) for o in chosen]
         if names:
             sentences.append(text.say(key, {"outcomes": listing(names, text)}))
     return [" ".join(sentences)]
+
+
+def allowances(rows: pd.DataFrame, study: dict, text: Text) -> list[str]:
+    """What the formula of power allows for beside the spread: firms that will be lost, and what the firms of a cluster share."""
+    rows = rows.reindex(columns=["mde_share", "attrition", "icc", "design_effect"]).astype(float)
+    rows, said = rows[rows["mde_share"].notna()].max(), []
+    if rows["attrition"] > 0:
+        values = {"attrition": escape(text.number(rows["attrition"], "pct0")), "year": study["treatment"]["reference_year"]}
+        said.append(text.say("say.power.lost", values))
+    if rows["design_effect"] > 1:
+        asked = study["did"]["cluster"]
+        names = [text.label("cluster", name) for name in ([asked] if isinstance(asked, str) else asked)]
+        sizes = {"icc": text.number(rows["icc"], "dec2"), "effect": text.number(rows["design_effect"], "dec2")}
+        said.append(text.say("say.power.clustered", {k: escape(v) for k, v in (sizes | {"cluster": ", ".join(names)}).items()}))
+    return said
 
 
 def balance(bundle: Bundle, text: Text) -> list[str]:
@@ -154,7 +167,7 @@ def balance(bundle: Bundle, text: Text) -> list[str]:
         size = sizes.get(sample, pd.Series(dtype=float))
         if len(size):
             values = {
-                "covariate": escape(covariate_label(size.idxmax(), bundle, text)),
+                "covariate": escape(in_sentence(covariate_label(size.idxmax(), bundle, text))),
                 "smd": escape(text.number(float(size.max()), "dec2")),
                 "good": str(int((size <= GOOD_BALANCE).sum())),
                 "tolerable": str(int((size <= TOLERABLE_BALANCE).sum())),
@@ -283,7 +296,7 @@ def untestable(bundle: Bundle, text: Text) -> list[str]:
 def programme_name(bundle: Bundle, text: Text) -> str:
     """The programme's name in the report's language, plain text."""
     names = bundle.study.get("programme", {}).get("name", {})
-    return names.get(text.language) or names.get("en") or next(iter(names.values()), bundle.study.get("study", ""))
+    return in_language(names, text.language, bundle.study.get("study", ""))
 
 
 def _effect_words(row: dict, bundle: Bundle, text: Text) -> str:
@@ -314,6 +327,11 @@ def _share(part: float, whole: float, text: Text) -> str:
     return escape(text.number(part / whole if whole else float("nan"), "pct"))
 
 
+def _round_share(value: float, text: Text) -> str:
+    """A share that somebody chose, without decimals where it is a whole per cent: "80%", "2.5%"."""
+    return escape(text.number(value, "pct0" if abs(round(value * 100) - value * 100) < 1e-9 else "pct"))
+
+
 def _level(bundle: Bundle, text: Text) -> str:
     return text.number(bundle.study.get("did", {}).get("level", 0.95) * 100, "int")
 
@@ -322,10 +340,16 @@ def _stage(bundle: Bundle) -> str:
     return bundle.study.get("stage", "final")
 
 
+def in_short(bundle: Bundle, text: Text) -> list[str]:
+    """The answer in five lines: targets, contribution, precision, delivery, return; those that the bundle can give, in one list."""
+    lines = [line for part in (answer(bundle, text), programme_lines(bundle, text)) for line in part]
+    return ["\n".join(lines)] if lines else []
+
+
 SENTENCES = (
     {
         "asked": asked,
-        "answer": answer,
+        "in_short": in_short,
         "headline": headline,
         "effects": effects,
         "estimation": estimation,

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from pathlib import PurePath
 from typing import Any
 
 import pandas as pd
 import yaml
 
+from ..data.read import SUFFIXES
 from .bundle import Bundle
 from .labels import CODED, coded, covariate_label, in_sentence, outcome_label
-from .text import Text, escape
+from .pipes import framed, pipe_table
+from .text import Text, by_language, escape, in_language
 
 LEFT_KINDS = ("code", "text", "day", "light", "outcome", "bool", "mixed", "local")
 # Texts that come with the data, in the columns <name>_<language>.
@@ -31,9 +32,6 @@ READING_KINDS = {"growth": "spct", "difference": "spct", "share": "pct"}
 # Sizes, not changes: printed without a sign.
 _SIZES = ("mde", "mde_share", "mde_simulated", "target")
 _NO_STUDY = Bundle.build({}, {})
-_WIDEST = 48  # characters after which a column wraps rather than grows
-_PAGE = 112  # characters of table text that fit side by side on a portrait page
-_NARROWEST = 0.45  # of the text width: a narrower table is stretched to it
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,41 +42,60 @@ class Layout:
     sections: dict[str, list[dict]]
     intervals: dict[str, list[str]]
     kinds: dict[str, str]
+    sources: dict[str, list[str]]  # table -> the files of the data contract that its rows are made from
 
 
 @cache
 def read_layout() -> Layout:
     """The shipped outline."""
-    tree = yaml.safe_load(files("pipeval.report").joinpath("outline.yaml").read_text(encoding="utf-8"))
+    text = files("pipeval.report").joinpath("outline.yaml").read_text(encoding="utf-8")
+    tree = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     kinds = {column: kind for kind, columns in tree["formats"].items() for column in columns}
-    return Layout(tree["stages"], tree["sections"], tree["intervals"], kinds)
+    sources = {table: group["files"] for group in tree["sources"] for table in group["tables"]}
+    return Layout(tree["stages"], tree["sections"], tree["intervals"], kinds, sources)
+
+
+@dataclass(frozen=True, slots=True)
+class Printed:
+    """A table as it is printed: the key of its words, its headings, alignments and cells (Markdown), and what fills its words."""
+
+    name: str
+    headings: list[str]
+    aligns: list[str]
+    rows: list[list[str]]
+    values: dict[str, str]
 
 
 def printed_table(bundle: Bundle, block: dict, text: Text) -> str | None:
     """The Markdown of one table block, or None when nothing is left to print."""
+    printed = printed_cells(bundle, block, text)
+    if printed is None:
+        return None
+    pipe = pipe_table(printed.headings, printed.aligns, printed.rows)
+    return framed(printed.name, pipe, printed.values, text, source_line(block["table"], bundle, text))
+
+
+def printed_cells(bundle: Bundle, block: dict, text: Text) -> Printed | None:
+    """The headings and cells of one table block, or None when nothing is left to print."""
     frame = with_columns(chosen_rows(results(bundle, block["table"]), block), block, bundle)
     if "spread" in block and not frame.empty:
         frame = spread(frame, block["spread"])
     if frame.empty:
         return None
+    pivoted = "pivot" in block
+    headings, aligns, rows = _pivoted(frame, block["pivot"], text) if pivoted else _listed(frame, block, bundle, text)
     name = block.get("name", block["table"])
-    if "pivot" in block:
-        headings, aligns, rows = _pivoted(frame, block["pivot"], text)
-    else:
-        headings, aligns, rows = _listed(frame, block, bundle, text)
-    if not headings:
-        return None
-    return framed(name, pipe_table(headings, aligns, rows), note_values(frame, bundle, text), text)
+    return Printed(name, headings, aligns, rows, note_values(frame, bundle, text)) if headings else None
 
 
-def framed(name: str, pipe: str, values: dict[str, str], text: Text) -> str:
-    """A pipe table with its number, its caption and its note, the last two filled with `values`."""
-    width = min(1.0, max(_NARROWEST, pipe.splitlines()[1].count("-") / _PAGE))
-    lines = [f'::: {{#tbl-{name.replace("_", "-")} .data width="{width:.2f}"}}', pipe, ""]
-    lines += [f": {text.say(f'table.{name}.caption', values)}", ""]
-    if text.has(f"table.{name}.note"):
-        lines += ["::: note", text.say(f"table.{name}.note", values), ":::", ""]
-    return "\n".join([*lines, ":::", ""])
+def source_line(table: str, bundle: Bundle, text: Text) -> str:
+    """Which of the study's files the rows of a table are made of, in words."""
+    named, read = bundle.study.get("data", {}).get("files", {}), bundle.provenance.get("inputs", {})
+    held = []
+    for file in read_layout().sources.get(table, ()):
+        names = [PurePath(named[file].partition("::")[0]).name] if file in named else [file + ending for ending in SUFFIXES]
+        held += [file] if any(name in read for name in names) else []
+    return text.say("source", {"files": "; ".join(text.say(f"source_file.{f}") for f in held)}) if held else ""
 
 
 def results(bundle: Bundle, name: str) -> pd.DataFrame:
@@ -175,8 +192,8 @@ def formatted(column: str, row: dict, bundle: Bundle, text: Text) -> str:
         return coded(column, value, bundle, text)
     if column == "untreated" and value != value:
         return text.label(column, "always" if row.get("type") == "treated_vs_always" else "never")
-    if column in PAIRED and {f"{column}_{text.language}", f"{column}_en"} & row.keys():
-        return str(row.get(f"{column}_{text.language}") or row.get(f"{column}_en") or row.get(column) or "")
+    if column in PAIRED and (words := by_language(row, column)):
+        return in_language(words, text.language, str(row.get(column) or ""))
     if column == "value" and row.get("key") == "as_of":
         return text.day(value, "long")
     if column == "target" and value == 0:
@@ -334,18 +351,22 @@ def _cell(column: str, row: dict, bundle: Bundle, text: Text) -> str:
 
 
 def _blank_repeats(rows: list[list[str]], columns: list[str], layout: Layout) -> None:
-    """Empty the first cell where it repeats the row above, and the rule beside it: the eye finds the groups."""
+    """Mark the first cell where it repeats the row above, and the rule beside it: paper leaves both out, to show the groups."""
     grouping = bool(columns) and (columns[0] == "id" or layout.kinds.get(columns[0]) in ("code", "outcome"))
     if not grouping or len({row[0] for row in rows}) == len(rows):
         return
     last = None
     for row in rows:
         if row[0] == last:
-            row[0] = ""
+            row[0] = _again(row[0])
             if columns[1:2] == ["rule"]:
-                row[1] = ""
+                row[1] = _again(row[1])
         else:
             last = row[0]
+
+
+def _again(cell: str) -> str:
+    return f"[{cell}]{{.again}}" if cell else ""
 
 
 def _present(column: str, frame: pd.DataFrame, layout: Layout) -> bool:
@@ -371,28 +392,3 @@ def _pivoted(frame: pd.DataFrame, pivot: dict, text: Text) -> tuple[list[str], l
     _blank_repeats(rows, keys, read_layout())
     headings = [escape(text.heading(k)) for k in keys] + [escape(text.label(pivot["column"], c)) for c in codes]
     return headings, ["left"] * len(keys) + ["right"] * len(codes), rows
-
-
-def pipe_table(headings: Sequence[str], aligns: Sequence[str], rows: Sequence[Sequence[str]], widest: int = _WIDEST) -> str:
-    """A pipe table whose dashes carry the relative widths of the columns; one wider than `widest` characters wraps."""
-    widths = _widths([[_bare(c) for c in row] for row in (headings, *rows)], widest)
-    rule = [":" + "-" * w if a == "left" else "-" * w + ":" for w, a in zip(widths, aligns, strict=True)]
-    return "\n".join("| " + " | ".join(row) + " |" for row in (headings, rule, *rows))
-
-
-def _bare(cell: str) -> str:
-    """The cell as it is read; a verdict light takes the room of its sign too."""
-    word = re.sub(r"^\[(.*)\]\{[^}]*\}$", lambda m: "\u25cf\u00a0\u00a0" + m[1].replace(" ", "\u00a0") + "\u00a0", cell)
-    return re.sub(r"\\(.)", r"\1", word)
-
-
-def _widths(rows: Sequence[Sequence[str]], widest: int) -> list[int]:
-    """Characters for each column: what its longest line wants, cut back to its longest word where the page is too narrow."""
-    need, want = [], []
-    for heading, *cells in zip(*rows, strict=True):
-        words = [len(w) * 1.12 for w in heading.split()] + [len(w) for cell in cells for w in cell.split(" ")]
-        need.append(min(max(words, default=3), 20) + 2)
-        want.append(max(need[-1], min(max((len(c) for c in cells), default=3), widest) + 2))
-    spare, wish = _PAGE - sum(need), sum(want) - sum(need)
-    share = 1.0 if wish <= max(spare, 0) else max(spare, 0) / wish
-    return [max(3, round(n + share * (w - n))) for n, w in zip(need, want, strict=True)]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
@@ -18,9 +19,13 @@ import yaml
 
 from ..errors import UsageError
 
-DEFAULT_LOCALES = {"es": "es_MX", "en": "en_US"}
+DEFAULT_LOCALES = {"es": "es_MX", "en": "en_US", "pt": "pt_BR"}
 _PUNCTUATION = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~^$@&\"':=%/])")
+NO_CHARACTER = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
+"""What no file can hold: characters that XML forbids."""
 _FIELD = re.compile(r"\{(\w+)\}")
+_QUARTER = re.compile(r"([12]\d{3})Q([1-4])")
+_DATED = re.compile(rf"[12]\d{{3}}-\d{{2}}-\d{{2}}|{_QUARTER.pattern}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +47,12 @@ class Text:
         return _FIELD.sub(lambda m: str((values or {}).get(m[1], "—")), self.entries[key])
 
     def label(self, column: str, value: Any) -> str:
-        """The printed word for a code, plain text; a code without a label prints as it is."""
+        """The printed word for a code, plain text; a day or a quarter by locale, any other code without a label as it is."""
         if value is None or (isinstance(value, float) and math.isnan(value)):
             return ""
         code = str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
-        return self.entries.get(f"code.{column}.{code}") or self.entries.get(f"code.{code}") or self.reworded(code)
+        word = self.entries.get(f"code.{column}.{code}") or self.entries.get(f"code.{code}")
+        return word or (self.day(code) if _DATED.fullmatch(code) else self.reworded(code))
 
     def reworded(self, sentence: str) -> str:
         """A sentence that a floor above wrote in English, in this language; one that no template of `raw` fits stays as it is.
@@ -92,12 +98,18 @@ class Text:
         return _written(float(value), kind, self.locale).replace("-", "−")
 
     def day(self, value: str | date | None, style: str = "medium") -> str:
-        """A date by locale; a text that is not a date prints as it is."""
-        from babel.dates import format_date
+        """A date, or a quarter such as 2004Q3, by locale; a text that is neither prints as it is.
+
+        >>> [read_text(language).day("2004Q3") for language in ("es", "en", "pt")]
+        ['T3 2004', 'Q3 2004', 'T3 de 2004']
+        """
+        from babel.dates import format_date, format_skeleton
 
         if not value:
             return "—"
         if isinstance(value, str):
+            if quarter := _QUARTER.fullmatch(value):
+                return format_skeleton("yQQQ", date(int(quarter[1]), 3 * int(quarter[2]), 1), locale=self.locale)
             try:
                 value = date.fromisoformat(value[:10])
             except ValueError:
@@ -122,7 +134,7 @@ def read_text(language: str, locale: str = "") -> Text:
     except (UnknownLocaleError, ValueError) as error:
         raise UsageError(f"locales must be known to Babel, such as es_MX; found '{locale}'") from error
     # BaseLoader leaves every key and value a text: `on`, `no` and `2003` would otherwise change type.
-    tree = yaml.load(source.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
+    tree = yaml.load(source.read_text(encoding="utf-8"), Loader=getattr(yaml, "CBaseLoader", yaml.BaseLoader))
     return Text(language, locale, _flat(tree))
 
 
@@ -139,13 +151,34 @@ def languages() -> list[str]:
     return sorted(f.name.removesuffix(".yaml") for f in folder.iterdir() if f.name.endswith(".yaml"))
 
 
+def in_language(words: Mapping[str, Any], language: str, otherwise: str = "") -> str:
+    """The words in this language, else in English, else in the first language given; `otherwise` when there are none.
+
+    >>> in_language({"es": "Cuero", "en": "Leather"}, "pt"), in_language({"es": "Cuero"}, "pt"), in_language({}, "pt", "leather")
+    ('Leather', 'Cuero', 'leather')
+    """
+    given = {code: said for code, said in words.items() if isinstance(said, str) and said}
+    return given.get(language) or given.get("en") or next(iter(given.values()), otherwise)
+
+
+def by_language(row: Mapping[str, Any], column: str) -> dict[str, Any]:
+    """What a row of a table says in columns by language, such as `text_es` and `text_en`: language → value.
+
+    >>> by_language({"id": "G1", "text_es": "Ventas", "text_en": "Sales", "text": ""}, "text")
+    {'es': 'Ventas', 'en': 'Sales'}
+    """
+    ends = {name: name.removeprefix(f"{column}_") for name in row if str(name).startswith(f"{column}_")}
+    return {end: row[name] for name, end in ends.items() if re.fullmatch("[a-z]{2,3}", end)}
+
+
 def escape(text: Any) -> str:
-    """The text as literal Markdown: every character that could be markup is escaped, line ends become spaces.
+    """The text as literal Markdown: what could be markup is escaped, line ends become spaces, what no file can hold goes.
 
     >>> escape("=a|b *c*")
     '\\\\=a\\\\|b \\\\*c\\\\*'
     """
     line = re.sub(r"[^\S\u00a0]+", " ", "" if text is None else str(text)).strip()
+    line = NO_CHARACTER.sub("", line)
     return _PUNCTUATION.sub(r"\\\1", line)
 
 

@@ -1,66 +1,124 @@
-"""What pandoc leaves open in a Word file: the house styles, the running header, page numbers, table widths, a filled contents.
+"""A Word file round pandoc: `reference` makes the document that gives styles and page, `finish` completes the result.
 
-Two steps round pandoc: `reference` makes the document from which pandoc takes styles and page, `finish` completes the result.
+The same content gives the same bytes: every entry of a file carries one date, and nothing is numbered by chance.
 """
 
 from __future__ import annotations
 
 import re
+import subprocess
 import zipfile
-from collections.abc import Callable
-from importlib.resources import files
+from collections.abc import Callable, Iterable
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 from xml.etree import ElementTree
-from xml.sax.saxutils import escape as xml_escape
 
-W = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
-_RELATIONS = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+from ..errors import UsageError
+from .word_body import completed
+from .word_pages import HOUSE, HOUSE_SIDE, OURS, SIDE, page_of
+from .word_styles import W, house_styles, joined, read_styles, w, whole
+from .word_xml import literal
+
+Parts = dict[str, bytes]
+
+_R = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
 _FIRST_DAY = (1980, 1, 1, 0, 0, 0)  # the earliest date a zip can hold: the same bytes whenever they are written
-TEXT_WIDTH = 9520  # twentieths of a point: A4 less its margins
-_PANDOC_WIDTH = 7920  # the text width that pandoc assumes
+_ACCENT = "#0B3C5D"
+_LARGEST = 200_000_000  # bytes that an institution's document may unpack to
+# What a section keeps of an institution's page; columns, paper trays and the like are not carried over.
+_PAGE = ("headerReference", "footerReference", "pgSz", "pgMar", "pgBorders", "pgNumType", "titlePg", "docGrid")
 
 _SECTION = (
-    '<w:sectPr><w:headerReference w:type="default" r:id="rIdHeader"/><w:footerReference w:type="default" r:id="rIdFooter"/>'
+    '<w:sectPr><w:headerReference w:type="default" r:id="rIdHouseHeader"/>'
+    '<w:footerReference w:type="default" r:id="rIdHouseFooter"/>'
     '<w:pgSz w:w="11906" w:h="16838"/><w:pgMar w:top="1360" w:right="1193" w:bottom="1190" w:left="1193" w:header="624" '
     'w:footer="567" w:gutter="0"/><w:titlePg/></w:sectPr>'
 )
+_TEXT_WIDTHS = {"": HOUSE, SIDE: HOUSE_SIDE}
+_COMPATIBLE = (
+    '<w:compat><w:compatSetting w:name="compatibilityMode" w:uri="http://schemas.microsoft.com/office/word" w:val="15"/></w:compat>'
+)
+_AFTER_COMPATIBLE = (
+    "docVars|rsids|mathPr|attachedSchema|themeFontLang|clrSchemeMapping|doNotIncludeSubdocsInStats|doNotAutoCompressPictures"
+    "|forceUpgrade|captions|readModeInkLockDown|smartTagType|schemaLibrary|shapeDefaults|doNotEmbedSmartTags|decimalSymbol"
+    "|listSeparator"
+)
 
 
-def reference(default: bytes, path: Path, header: tuple[str, str], footer: tuple[str, str]) -> Path:
+@cache
+def default_reference() -> bytes:
+    """Pandoc's own reference document."""
+    import pypandoc
+
+    command = [pypandoc.get_pandoc_path(), "--print-default-data-file", "reference.docx"]
+    return subprocess.run(command, capture_output=True, check=True).stdout
+
+
+def reference(default: bytes, path: Path, header: tuple[str, str], footer: tuple[str, str], accent: str = _ACCENT) -> Path:
     """Write the reference document: pandoc's own with our styles, page, running header and footer.
 
     `default` is pandoc's reference.docx; `header` and `footer` are the texts at the left and the right, and the footer's right
-    text is followed by the page number.
+    text is followed by the page number; `accent` is the colour of headings and rules.
     """
     parts = _read(BytesIO(default))
-    parts["word/styles.xml"] = files("pipeval.report").joinpath("template", "styles.xml").read_bytes()
-    parts["word/header1.xml"] = _running("hdr", "Header", header, numbered=False)
-    parts["word/footer1.xml"] = _running("ftr", "Footer", footer, numbered=True)
+    parts["word/styles.xml"] = house_styles(accent)
+    overrides, links = "", ""
     kinds = "application/vnd.openxmlformats-officedocument.wordprocessingml"
-    overrides = "".join(f'<Override PartName="/word/{p}1.xml" ContentType="{kinds}.{p}+xml"/>' for p in ("header", "footer"))
+    for number, side in enumerate(("", SIDE), start=1):
+        for part, words in (("header", header), ("footer", footer)):
+            parts[f"word/{part}{number}.xml"] = _running(part, words, _TEXT_WIDTHS[side])
+            overrides += f'<Override PartName="/word/{part}{number}.xml" ContentType="{kinds}.{part}+xml"/>'
+            links += f'<Relationship Id="{OURS}{part.title()}{side}" Type="{_R}/{part}" Target="{part}{number}.xml"/>'
     parts["[Content_Types].xml"] = parts["[Content_Types].xml"].replace(b"</Types>", overrides.encode() + b"</Types>")
-    links = "".join(f'<Relationship Id="rId{p.title()}" Type="{_RELATIONS}/{p}" Target="{p}1.xml"/>' for p in ("header", "footer"))
     rels = "word/_rels/document.xml.rels"
     parts[rels] = parts[rels].replace(b"</Relationships>", links.encode() + b"</Relationships>")
-    body = re.sub(rb"<w:sectPr>.*?</w:sectPr>", _SECTION.encode(), parts["word/document.xml"], flags=re.DOTALL)
-    parts["word/document.xml"] = body
+    parts["word/document.xml"] = _blank(_SECTION)
     return _write(parts, path)
 
 
-def finish(path: Path, facts: list[tuple[str, str]]) -> Path:
-    """Complete the Word file in place: cover facts, filled contents, tables as wide as the text with their own text style."""
+def institution_reference(source: Path, path: Path, accent: str) -> Path:
+    """Write the reference document of an institution; raises `UsageError` as `institution_parts` does."""
+    return _write(institution_parts(source, accent), path)
+
+
+def institution_parts(source: Path, accent: str) -> Parts:
+    """The parts of an institution's document: its styles, theme, page, header and footer, ours where it has no style.
+
+    What is written in the document is not carried over.
+
+    Raises `UsageError` when the file is no Word document that can be read.
+    """
+    try:
+        with zipfile.ZipFile(source) as book:
+            unpacked = sum(entry.file_size for entry in book.infolist())
+        parts = {} if unpacked > _LARGEST else _read(source)
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError):  # damaged, packed in another way, locked with a password
+        raise UsageError("report.look.word is no Word document; save it again as .docx, without a password") from None
+    if unpacked > _LARGEST:
+        raise UsageError(f"report.look.word unpacks to more than {_LARGEST // 1_000_000} MB; take its pictures out, or shrink them")
+    try:
+        section = _last_section(parts["word/document.xml"])
+        parts["word/styles.xml"] = joined(parts.get("word/styles.xml", house_styles(accent)), house_styles(accent))
+    except (ElementTree.ParseError, AttributeError, KeyError, TypeError, ValueError):
+        section = None
+    if section is None:
+        raise UsageError(
+            "report.look.word holds a page that Word can set; none was found in it. "
+            "Open it in Word and save it again as Word Document (.docx), not as Strict Open XML"
+        )
+    return parts | {"word/document.xml": _blank(section)}
+
+
+def finish(path: Path, steps: Iterable[Callable[[Parts], Parts]] = ()) -> Path:
+    """Complete the Word file in place: contents, captions, tables, pages on their side; then `steps` on its parts."""
     parts = _read(path)
-    for prefix, uri in re.findall(r'xmlns:(\w+)="([^"]+)"', parts["word/document.xml"][:4000].decode("utf-8", "ignore")):
-        ElementTree.register_namespace(prefix, uri)
-    root = ElementTree.fromstring(parts["word/document.xml"])
-    body = root.find(_w("body"))
-    _fill_contents(body)
-    _cover_facts(body, facts)
-    for table in body.iter(_w("tbl")):
-        if table.find(f"{_w('tblPr')}/{_w('tblStyle')}").get(_w("val")) == "Table":
-            _fit_table(table)
-    parts["word/document.xml"] = ElementTree.tostring(root, encoding="UTF-8", xml_declaration=True)
+    parts["word/document.xml"] = completed(parts["word/document.xml"], read_styles(parts["word/styles.xml"]))
+    parts["word/styles.xml"] = whole(parts["word/styles.xml"])
+    if "word/settings.xml" in parts:
+        parts["word/settings.xml"] = _up_to_date(parts["word/settings.xml"])
+    for step in steps:
+        parts = step(parts)
     return _write(parts, path)
 
 
@@ -70,99 +128,52 @@ def repacked(path: Path, changes: dict[str, Callable[[bytes], bytes]]) -> Path:
     return _write(parts | {name: change(parts[name]) for name, change in changes.items()}, path)
 
 
-def _w(name: str) -> str:
-    return f"{{{W}}}{name}"
+def _up_to_date(settings: bytes) -> bytes:
+    """The settings of today's Word, so that the file does not open in compatibility mode."""
+    settings = re.sub(rb"<w:compat\s*/>|<w:compat>.*?</w:compat>", b"", settings, flags=re.DOTALL)
+    place = re.search(rf"<\w+:(?:{_AFTER_COMPATIBLE})\b".encode(), settings) or re.search(rb"</w:settings\s*>", settings)
+    return settings[: place.start()] + _COMPATIBLE.encode() + settings[place.start() :]
 
 
-def _element(xml: str) -> ElementTree.Element:
-    return ElementTree.fromstring(f'<x xmlns:w="{W}">{xml}</x>')[0]
+def _last_section(document: bytes) -> str | None:
+    """The page of the last section of a document, in the order in which it stands there; nothing where it has none."""
+    ElementTree.register_namespace("w", W)
+    ElementTree.register_namespace("r", _R)
+    body = ElementTree.fromstring(document).find(w("body"))
+    section = body.find(w("sectPr"))
+    if section is None or section.find(w("pgSz")) is None or section.find(w("pgMar")) is None or page_of(section).upright < 1:
+        return None
+    for node in [n for n in section if n.tag.removeprefix(f"{{{W}}}") not in _PAGE]:
+        section.remove(node)
+    section.attrib.clear()
+    return ElementTree.tostring(section, encoding="unicode")
 
 
-def _fill_contents(body: ElementTree.Element) -> None:
-    """Write the headings into the contents field, as links; Word's "update field" adds page numbers."""
-    content = next(iter(body.iter(_w("sdtContent"))), None)
-    if content is None:
-        return
-    entries, anchor = [], ""
-    for node in body.iter():
-        if node.tag == _w("bookmarkStart"):
-            anchor = node.get(_w("name"), "")
-        elif node.tag == _w("p"):
-            style = node.find(f"{_w('pPr')}/{_w('pStyle')}")
-            level = {"Heading1": "1", "Heading2": "2"}.get(style.get(_w("val")) if style is not None else "")
-            if level:
-                entries.append((level, anchor, "".join(_run_text(r) for r in node.iter(_w("r"))).strip()))
-    for paragraph in list(content)[1:]:
-        content.remove(paragraph)
-    begin = '<w:r><w:fldChar w:fldCharType="begin"/></w:r>'
-    begin += '<w:r><w:instrText xml:space="preserve">TOC \\o "1-2" \\h \\z \\u</w:instrText></w:r>'
-    begin += '<w:r><w:fldChar w:fldCharType="separate"/></w:r>'
-    for i, (level, anchor, words) in enumerate(entries):
-        run = f'<w:r><w:t xml:space="preserve">{xml_escape(words)}</w:t></w:r>'
-        link = f'<w:hyperlink w:anchor="{xml_escape(anchor)}">{run}</w:hyperlink>'
-        end = '<w:r><w:fldChar w:fldCharType="end"/></w:r>' if i == len(entries) - 1 else ""
-        content.append(_element(f'<w:p><w:pPr><w:pStyle w:val="TOC{level}"/></w:pPr>{begin if i == 0 else ""}{link}{end}</w:p>'))
-    content.append(_element('<w:p><w:r><w:br w:type="page"/></w:r></w:p>'))
-
-
-def _run_text(run: ElementTree.Element) -> str:
-    return "".join("  " if n.tag == _w("tab") else n.text or "" for n in run if n.tag in (_w("t"), _w("tab")))
-
-
-def _cover_facts(body: ElementTree.Element, facts: list[tuple[str, str]]) -> None:
-    """Name and value of each fact of the cover, after the subtitle."""
-    place = next((i for i, node in enumerate(body) if node.tag == _w("sdt")), 0)
-    for offset, (name, value) in enumerate(facts):
-        quiet = '<w:rPr><w:color w:val="5A6772"/></w:rPr>'
-        runs = f'<w:r>{quiet}<w:t xml:space="preserve">{xml_escape(name)}: </w:t></w:r><w:r><w:t>{xml_escape(value)}</w:t></w:r>'
-        body.insert(place + offset, _element(f'<w:p><w:pPr><w:pStyle w:val="Author"/></w:pPr>{runs}</w:p>'))
-
-
-def _fit_table(table: ElementTree.Element) -> None:
-    """Full text width in the proportions pandoc wrote, fixed layout, and the table's own paragraph styles."""
-    properties = table.find(_w("tblPr"))
-    width = properties.find(_w("tblW"))
-    width.set(_w("type"), "dxa")
-    look = properties.find(_w("tblLook"))
-    properties.insert(list(properties).index(look), _element('<w:tblLayout w:type="fixed"/>'))
-    look.set(_w("noHBand"), "0")
-    columns = list(table.find(_w("tblGrid")))
-    widths = [round(int(c.get(_w("w"))) * TEXT_WIDTH / _PANDOC_WIDTH) for c in columns]
-    width.set(_w("w"), str(sum(widths)))
-    for column, value in zip(columns, widths, strict=True):
-        column.set(_w("w"), str(value))
-    for i, row in enumerate(table.findall(_w("tr"))):
-        rule = row.find(_w("trPr"))
-        if rule is None:
-            rule = _element("<w:trPr/>")
-            row.insert(0, rule)
-        rule.insert(0, _element("<w:cantSplit/>"))
-        for cell, value in zip(row.findall(_w("tc")), widths, strict=False):
-            cell.find(_w("tcPr")).insert(0, _element(f'<w:tcW w:w="{value}" w:type="dxa"/>'))
-            for style in cell.iter(_w("pStyle")):
-                style.set(_w("val"), "TableHead" if i == 0 else "TableText")
-
-
-def _running(tag: str, style: str, words: tuple[str, str], numbered: bool) -> bytes:
-    left, right = (xml_escape(w) for w in words)
-    page = (
-        '<w:r><w:t xml:space="preserve"> </w:t></w:r><w:fldSimple w:instr="PAGE"><w:r><w:t>1</w:t></w:r></w:fldSimple>'
-        if numbered
-        else ""
-    )
+def _blank(section: str) -> bytes:
     return (
-        f'<?xml version="1.0" encoding="UTF-8" standalone="yes"?><w:{tag} xmlns:w="{W}">'
-        f'<w:p><w:pPr><w:pStyle w:val="{style}"/></w:pPr>'
-        f"<w:r><w:t>{left}</w:t></w:r><w:r><w:tab/></w:r><w:r><w:t>{right}</w:t></w:r>{page}</w:p></w:{tag}>"
+        '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>'
+        f'<w:document xmlns:w="{W}" xmlns:r="{_R}"><w:body><w:p/>{section}</w:body></w:document>'
     ).encode()
 
 
-def _read(source: Path | BytesIO) -> dict[str, bytes]:
+def _running(part: str, words: tuple[str, str], width: int) -> bytes:
+    """A header, or a footer with the number of the page, on a text of this width."""
+    tag, (left, right) = {"header": "hdr", "footer": "ftr"}[part], map(literal, words)
+    page = '<w:r><w:t xml:space="preserve"> </w:t></w:r><w:fldSimple w:instr="PAGE"><w:r><w:t>1</w:t></w:r></w:fldSimple>'
+    return (
+        f'<?xml version="1.0" encoding="UTF-8" standalone="yes"?><w:{tag} xmlns:w="{W}"><w:p><w:pPr>'
+        f'<w:pStyle w:val="{part.title()}"/><w:tabs><w:tab w:val="right" w:pos="{width}"/></w:tabs></w:pPr>'
+        f"<w:r><w:t>{left}</w:t></w:r><w:r><w:tab/></w:r><w:r><w:t>{right}</w:t></w:r>"
+        f"{page if part == 'footer' else ''}</w:p></w:{tag}>"
+    ).encode()
+
+
+def _read(source: Path | BytesIO) -> Parts:
     with zipfile.ZipFile(source) as book:
         return {name: book.read(name) for name in book.namelist()}
 
 
-def _write(parts: dict[str, bytes], path: Path) -> Path:
+def _write(parts: Parts, path: Path) -> Path:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as book:
         for name, content in parts.items():
             info = zipfile.ZipInfo(name, _FIRST_DAY)

@@ -1,16 +1,8 @@
--- Numbers the captions of tables and figures, fills the references to them, and carries what Word and Typst would lose.
+-- What every format shares: numbers the captions of tables and figures, fills the references to them, names Word's styles.
 -- A table stands in a Div "tbl-x" and a figure in an image "fig-x"; an empty link to either becomes "Table 3" or "Figure 2".
 
 local words, names, counts = {}, {}, { tbl = 0, fig = 0 }
 local kind_of = { tbl = "table", fig = "figure" }
-
-local function is_typst() return FORMAT:match("typst") end
-
-local function typst(inlines)
-  return (pandoc.write(pandoc.Pandoc({ pandoc.Plain(inlines) }), "typst"):gsub("%s+$", ""))
-end
-
-local function quoted(text) return '"' .. text:gsub("\\", "\\\\"):gsub('"', '\\"') .. '"' end
 
 local function number(identifier)
   local kind = identifier:match("^(%a+)-")
@@ -39,18 +31,8 @@ local function number_table(div)
       block.caption.long = { pandoc.Plain(with_number(block.caption.long, div.identifier)) }
       block.attr = pandoc.Attr(div.identifier, div.classes)
       fit(block, tonumber(div.attributes.width or "1"))
-      -- A short table stays on one page; only a long one may break.
-      local short = is_typst() and #block.bodies[1].body <= 16
-      if short then out:insert(pandoc.RawBlock("typst", "#[#show figure: set block(breakable: false)")) end
-      -- A long table starts where there is room for several rows, so that no heading stands alone at the foot of a page.
-      if is_typst() and not short then out:insert(pandoc.RawBlock("typst", "#room")) end
-      out:insert(block)
-      if short then out:insert(pandoc.RawBlock("typst", "]")) end
-    elseif block.t == "Div" and block.classes:includes("note") and is_typst() then
-      out:insert(pandoc.RawBlock("typst", "#note[" .. typst(pandoc.utils.blocks_to_inlines(block.content)) .. "]"))
-    else
-      out:insert(block)
     end
+    out:insert(block)
   end
   return out
 end
@@ -58,11 +40,7 @@ end
 local function number_figure(figure)
   local caption = with_number(figure.caption.long, figure.identifier)
   figure.caption.long = { pandoc.Plain(caption) }
-  if not is_typst() then return figure end
-  local image, alt
-  figure:walk({ Image = function(i) image, alt = i, i.attributes.alt or pandoc.utils.stringify(i.caption) end })
-  return pandoc.RawBlock("typst", "#figure(image(" .. quoted(image.src) .. ", width: 100%, alt: " .. quoted(alt) .. "), kind: image, caption: ["
-    .. typst(caption) .. "]) <" .. figure.identifier .. ">")
+  return figure
 end
 
 local function collect(meta)
@@ -83,37 +61,16 @@ local function light(span)
   if not span.classes:includes("light") then return nil end
   for tone, style in pairs(tones) do
     if span.classes:includes(tone) then
-      if is_typst() then
-        return { pandoc.RawInline("typst", '#light("' .. tone .. '")[' .. typst(span.content) .. "]") }
-      end
       span.attributes["custom-style"] = style
       return span
     end
   end
 end
 
--- A paragraph between a heading and a table or figure stays with both.
-local function hold(blocks)
-  if not is_typst() then return nil end
-  local out = pandoc.Blocks({})
-  for i, block in ipairs(blocks) do
-    local after = blocks[i + 1]
-    local led = block.t == "Para" and after and (after.t == "Figure" or (after.t == "Div" and after.identifier:match("^tbl%-")))
-    if led then out:insert(pandoc.RawBlock("typst", "#block(sticky: true)[")) end
-    out:insert(block)
-    if led then out:insert(pandoc.RawBlock("typst", "]")) end
-  end
-  return out
-end
-
 local function styled(div)
   local style = { note = "Table Note", gap = "Gap", verdict = "Verdict", howto = "Verdict Note", early = "Early" }
   for class, name in pairs(style) do
     if div.classes:includes(class) then
-      if is_typst() then
-        local body = pandoc.write(pandoc.Pandoc(div.content), "typst")
-        return pandoc.RawBlock("typst", "#" .. class .. "[" .. body .. "]")
-      end
       div.attributes["custom-style"] = name
       return div
     end
@@ -122,8 +79,8 @@ end
 
 return {
   { Meta = collect },
+  { Span = function(span) if span.classes:includes("again") and not FORMAT:match("html") then return {} end end },
   { Span = light },
-  { Pandoc = function(doc) doc.blocks = hold(doc.blocks) or doc.blocks return doc end },
   -- Top-down, so that a table's Div is seen before the note inside it.
   { traverse = "topdown",
     Div = function(div) if div.identifier:match("^tbl%-") then return number_table(div) end end,

@@ -3,29 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
+from textwrap import fill
 
 import pandas as pd
 
+from ..figures.axes import INK, QUIET
+from ..figures.choices import CHOICES, curve, curve_choices, curve_rows
+from ..figures.doubts import honest_sets, sensitivity, sensitivity_rows
+from ..figures.effects import detectable, dose_curve, event_study, forest
+from ..figures.matches import love_plot, overlap
+from ..figures.money import cofinancing_path, counterpart_path, disbursement, s_curve
+from ..figures.opinions import response_map, satisfaction_bars
+from ..figures.sample import sample_flow
+from ..figures.series import price_split, trends
+from ..figures.status import status_flows
+from ..figures.value import benchmark_forest, return_distribution, tornado
 from .bundle import Bundle
-from .curve_plots import CHOICES, curve, curve_choices, curve_rows
-from .did_plots import detectable, event_study, forest, sensitivity, sensitivity_rows
 from .labels import covariate_label, outcome_label
-from .money_plots import cofinancing_path, counterpart_path, s_curve
-from .opinion_plots import response_map, satisfaction_bars
-from .plots import INK, QUIET, disbursement, export_status, love_plot, overlap, sample_flow, trends
-from .tables import chosen_rows
+from .tables import chosen_rows, read_layout
 from .text import Text
-from .value_plots import benchmark_forest, return_distribution, tornado
+
+_WIDTH, _DPI = 6.6, 200  # inches between the margins of a page: points of a font are points on paper
+_LETTERS = 105  # of a legend on one line
 
 STYLE = {
     "font.family": "DejaVu Sans",
-    "font.size": 9,
+    "font.size": 8.5,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.edgecolor": QUIET,
     "axes.labelcolor": INK,
-    "axes.titlesize": 10,
+    "axes.titlesize": 9,
     "axes.titlelocation": "left",
     "axes.titleweight": "bold",
     "axes.titlecolor": INK,
@@ -43,16 +53,16 @@ STYLE = {
 
 
 def draw(bundle: Bundle, folder: Path, text: Text) -> dict[str, Path]:
-    """Draw each figure whose table is in the bundle into `figures/<name>.<language>.png`; 150 dpi, the same bytes each time."""
+    """Draw each figure that the report shows into `figures/<name>.<language>.png`, if its table is there; always the same bytes."""
     from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    made = {}
+    made, shown = {}, figures_of(bundle.study.get("stage", "final"))
     target = Path(folder) / "figures"
     target.mkdir(parents=True, exist_ok=True)
     with rc_context(STYLE):
         for name, (table, paint) in FIGURES.items():
-            if not bundle.has(table):
+            if name not in shown or not bundle.has(table):
                 continue
             figure = paint(bundle, text)
             if figure is None:
@@ -64,37 +74,46 @@ def draw(bundle: Bundle, folder: Path, text: Text) -> dict[str, Path]:
     return made
 
 
-def _panels(bundle: Bundle, text: Text, table: str, paint: Callable) -> object:
+@cache
+def figures_of(stage: str) -> frozenset[str]:
+    """The figures that a report of this stage shows, by the outline."""
+    layout = read_layout()
+    sections = [*layout.stages[stage], "one_page"]
+    return frozenset(b["figure"] for s in sections for b in layout.sections.get(s, []) if "figure" in b)
+
+
+def _panels(bundle: Bundle, text: Text, frame: pd.DataFrame, paint: Callable) -> object:
     """One panel for each of the first three outcomes, side by side, one legend below; the others stay in the tables."""
-    frame = bundle.table(table)
     outcomes = list(dict.fromkeys(frame["outcome"]))[:3]
-    figure, axes = _canvas(7.6, 2.6, 1, len(outcomes))
+    if not outcomes:
+        return None
+    figure, axes = _canvas(2.7, 1, len(outcomes))
     for ax, outcome in zip(axes, outcomes, strict=True):
         paint(frame[frame["outcome"] == outcome], ax, outcome)
-        ax.set_title(outcome_label(outcome, bundle, text.language), fontsize=9)
+        ax.set_title(fill(outcome_label(outcome, bundle, text.language), 90 // len(outcomes)), fontsize=8.5)
         ax.tick_params(labelsize=7.5)
         if ax is not axes[0] and ax.get_ylabel() == axes[0].get_ylabel():
             ax.set_ylabel("")
         if ax is not axes[len(axes) // 2]:
             ax.set_xlabel("")
-    return _legend(figure, axes[0])
+    return _legend(figure, axes)
 
 
 def _single(bundle: Bundle, text: Text, frame: pd.DataFrame, paint: Callable, height: float) -> object:
     if frame.empty:
         return None
-    figure, axes = _canvas(7.2, height, 1, 1)
+    figure, axes = _canvas(height, 1, 1)
     paint(frame, axes[0], text)
-    return _legend(figure, axes[0])
+    return _legend(figure, axes)
 
 
 def _trends_figure(bundle: Bundle, text: Text) -> object:
-    return _panels(bundle, text, "trends", lambda rows, ax, _: trends(rows, ax, text))
+    return _panels(bundle, text, bundle.table("trends"), lambda rows, ax, _: trends(rows, ax, text))
 
 
 def _event_figure(bundle: Bundle, text: Text) -> object:
     scales = _scales(bundle)
-    return _panels(bundle, text, "event_study", lambda rows, ax, key: event_study(rows, ax, text, scales.get(key, "")))
+    return _panels(bundle, text, _timed(bundle), lambda rows, ax, key: event_study(rows, ax, text, scales.get(key, "")))
 
 
 def _love_figure(bundle: Bundle, text: Text) -> object:
@@ -134,13 +153,13 @@ def _curve_figure(bundle: Bundle, text: Text) -> object:
     if "estimate" not in frame or curve_rows(frame).empty:
         return None
     lines = sum(frame[c].nunique() for c in CHOICES)
-    figure, (above, below) = _canvas(7.4, 2.6 + 0.125 * lines, 2, 1, [2.2, 0.4 + 0.125 * lines])
+    figure, (above, below) = _canvas(2.6 + 0.135 * lines, 2, 1, [2.2, 0.4 + 0.135 * lines])
     curve(frame, above, text, _scales(bundle).get(key, ""))
     curve_choices(frame, below, text)
     n = text.number(int((curve_rows(frame)["question"] == "same").sum()), "int")
     _title(figure, text.say("figure.curve.title", {"outcome": outcome_label(key, bundle, text.language), "n": n}))
     above.tick_params(labelbottom=False)
-    return _legend(figure, above)
+    return _legend(figure, [above])
 
 
 def _sensitivity_figure(bundle: Bundle, text: Text) -> object:
@@ -151,10 +170,10 @@ def _sensitivity_figure(bundle: Bundle, text: Text) -> object:
     rows = sensitivity_rows(tables, key)
     if len(rows) < 2:
         return None
-    figure, axes = _canvas(7.2, 1.2 + 0.25 * len(rows), 1, 1)
+    figure, axes = _canvas(1.2 + 0.25 * len(rows), 1, 1)
     sensitivity(rows, axes[0], text, _scales(bundle).get(key, ""), _relevant(bundle).get(key))
     _title(figure, text.say("figure.sensitivity.title", {"outcome": outcome_label(key, bundle, text.language)}))
-    return _legend(figure, axes[0])
+    return _legend(figure, axes)
 
 
 def _overlap_figure(bundle: Bundle, text: Text) -> object:
@@ -167,7 +186,25 @@ def _flow_figure(bundle: Bundle, text: Text) -> object:
 
 
 def _status_figure(bundle: Bundle, text: Text) -> object:
-    return _single(bundle, text, bundle.table("transitions"), export_status, 2.7)
+    return _single(bundle, text, bundle.table("transitions"), status_flows, 3.0)
+
+
+def _dose_figure(bundle: Bundle, text: Text) -> object:
+    frame, scales = bundle.table("dose"), _scales(bundle)
+    frame = frame[(frame["division"].isin(["dose", "trend"])) & frame["estimate"].notna()]
+    return _panels(bundle, text, frame, lambda rows, ax, key: dose_curve(rows, ax, text, scales.get(key, "")))
+
+
+def _honest_figure(bundle: Bundle, text: Text) -> object:
+    frame, scales = bundle.table("honest"), _scales(bundle)
+    if "kind" not in frame:
+        return None
+    frame = frame[(frame["kind"] == "relative_magnitude") & frame["conf_low"].notna()]
+    return _panels(bundle, text, frame, lambda rows, ax, key: honest_sets(rows, ax, text, scales.get(key, "")))
+
+
+def _price_figure(bundle: Bundle, text: Text) -> object:
+    return _single(bundle, text, bundle.table("prices").dropna(subset=["value"]), price_split, 2.5)
 
 
 def _disbursement_figure(bundle: Bundle, text: Text) -> object:
@@ -211,6 +248,11 @@ def _benchmark_figure(bundle: Bundle, text: Text) -> object:
     return _single(bundle, text, frame, benchmark_forest, 1.0 + 0.24 * len(frame))
 
 
+def _timed(bundle: Bundle) -> pd.DataFrame:
+    frame = bundle.table("event_study")
+    return frame[frame["event_time"].notna() & frame["estimate"].notna()]
+
+
 def _signed(outcome: dict) -> float | None:
     """The relevant effect with the sign that is sought: negative where less is better."""
     effect = outcome.get("relevant_effect")
@@ -234,24 +276,24 @@ def _name(row: dict, bundle: Bundle, text: Text) -> str:
     return outcome_label(row["outcome"], bundle, text.language) + (f" ({points.strip()})" if points else "")
 
 
-def _canvas(width: float, height: float, rows: int, columns: int, heights: list[float] | None = None):
+def _canvas(height: float, rows: int, columns: int, heights: list[float] | None = None):
     # A Figure of its own, not pyplot's: no global state, and two languages can be drawn side by side.
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), dpi=150, layout="constrained")
+    figure = Figure(figsize=(_WIDTH, height), dpi=_DPI, layout="constrained")
     return figure, list(figure.subplots(rows, columns, squeeze=False, sharex=heights is not None, height_ratios=heights).flat)
 
 
-def _legend(figure, ax):
-    handles, words = ax.get_legend_handles_labels()
-    if handles:
-        figure.legend(
-            handles,
-            words,
-            loc="outside lower center",
-            markerscale=0.8,
-            ncols=min(len(handles), 4 if sum(map(len, words)) < 90 else 2),
-        )
+def _legend(figure, axes: list):
+    """One legend below for all axes: each word once, in as few lines as the width allows."""
+    known = {}
+    for ax in axes:
+        for handle, words in zip(*ax.get_legend_handles_labels(), strict=True):
+            known.setdefault(words, handle)
+    if known:
+        letters = sum(map(len, known)) + 6 * len(known)
+        columns = -(-len(known) // -(-letters // _LETTERS))
+        figure.legend(known.values(), known, loc="outside lower center", markerscale=0.8, ncols=columns)
     return figure
 
 
@@ -271,6 +313,9 @@ FIGURES = {
     "curve": ("curve", _curve_figure),
     "sensitivity": ("sensitivity", _sensitivity_figure),
     "transitions": ("transitions", _status_figure),
+    "prices": ("prices", _price_figure),
+    "dose": ("dose", _dose_figure),
+    "honest": ("honest", _honest_figure),
     "disbursement": ("disbursement", _disbursement_figure),
     "counterpart_path": ("counterpart_path", _counterpart_figure),
     "cofinancing_path": ("cofinancing_path", _cofinancing_figure),
