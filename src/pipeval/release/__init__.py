@@ -1,0 +1,1 @@
+"""What leaves the house: the reproducibility package of a report, and its public-use file."""
