@@ -19,6 +19,7 @@ _HOMES = {
     "match": "matching.match",
     "match_panel": "matching.panel",
     "matched_effect": "did.matched_effect",
+    "matched_data": "did.matched_data",
     "balance_table": "matching.balance",
     "orthogonality_table": "matching.orthogonality",
     "match_map": "matching.match_map",
@@ -49,6 +50,7 @@ _HOMES = {
     "evaluate": "evaluation",
     "render": "report.render",
     "save": "report.save",
+    "show": "report.display",
     "write_table": "report.export",
 }
 
@@ -69,6 +71,7 @@ if TYPE_CHECKING:
     from .did.imputation import imputation_leads
     from .did.inference import pretrend_test
     from .did.margins import margins_table
+    from .did.matched_data import matched_data
     from .did.matched_effect import matched_effect
     from .did.multiple import romano_wolf, summary_index
     from .did.poisson import poisson_att
@@ -83,6 +86,7 @@ if TYPE_CHECKING:
     from .matching.match_map import match_map
     from .matching.orthogonality import orthogonality_table
     from .matching.panel import match_panel
+    from .report.display import show
     from .report.export import write_table
     from .report.render import render
     from .report.save import save

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 from functools import wraps
 from typing import Any
@@ -32,7 +32,7 @@ from .did.estimate import balance_of, by_period, estimate
 from .did.headline import attempted, effects_table, other_groups, primary_outcomes
 from .did.margins import transition_table
 from .did.parts import margin_rows, price_rows, ratio_rows, share_rows
-from .did.results import banded, overall_rows, path_of, pretrend_rows, stacked
+from .did.results import banded, before_entry, overall_rows, path_of, pretrend_rows, stacked
 from .did.trends import trends_table
 from .errors import Note, collected
 from .matching.balance import balance_table, match_summary, overlap_table
@@ -54,7 +54,7 @@ from .robustness.simulated_power import simulated_power
 from .study.calendar import due_dates, evaluation_timing
 from .study.lint import lint
 from .study.lock import plan_tables
-from .study.logframe import LogFrame, read_logframe
+from .study.logframe import LogFrame, read_logframe, text_columns
 from .study.match_spec import PAIRS
 from .study.specs import Study
 from .verdicts.attainment import Inputs
@@ -68,25 +68,26 @@ EARLY = "midterm"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Stage:
-    """What one stage found: objects for the stages after it, tables for the report, notes for the reader."""
+    """What one stage found of a study: objects for the stages after it, tables for the report, notes for the reader."""
 
     parts: dict[str, Any]
     tables: dict[str, pd.DataFrame]
-    notes: tuple[Note, ...] = field(default=())
+    notes: tuple[Note, ...]
+    study: Study
 
     def __getitem__(self, name: str):
         return self.tables[name] if name in self.tables else self.parts[name]
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{n} ({len(t)})" for n, t in self.tables.items())
-        return f"tables: {sizes}" + "".join(f"\nnote: {n}" for n in self.notes)
+        return f"{len(self.tables)} tables: {sizes}" + "".join(f"\nnote: {n}" for n in self.notes)
 
     def _repr_html_(self) -> str:
         from html import escape
 
-        tables = "".join(f"<li><code>{escape(n)}</code>: {len(t)} rows</li>" for n, t in self.tables.items())
-        notes = "".join(f"<li><b>note</b>: {escape(str(n))}</li>" for n in self.notes)
-        return f"<ul>{tables}{notes}</ul>"
+        sizes = ", ".join(f"<code>{escape(n)}</code>&nbsp;{len(t)}" for n, t in self.tables.items())
+        notes = "".join(f"<li>{escape(str(n))}</li>" for n in self.notes)
+        return f"<p>{len(self.tables)} tables and their rows: {sizes}</p>" + (f"<ul>{notes}</ul>" if notes else "")
 
 
 def _stage(function: Callable[..., tuple[dict, dict]]) -> Callable[..., Stage]:
@@ -96,7 +97,7 @@ def _stage(function: Callable[..., tuple[dict, dict]]) -> Callable[..., Stage]:
     def run(*arguments) -> Stage:
         with collected() as notes:
             parts, tables = function(*arguments)
-        return Stage(parts, tables, tuple(notes))
+        return Stage(parts, tables, tuple(notes), next(a for a in arguments if isinstance(a, Study)))
 
     return run
 
@@ -136,7 +137,7 @@ def _plans_ready(tables) -> date | bool | None:
 
 def _indicator_table(logframe: LogFrame) -> pd.DataFrame:
     names = ("id", "level", "component", "kind", "horizon", "base_year", "target", "direction", "unit")
-    rows = [{n: getattr(i, n) for n in names} | {"text_es": i.text["es"], "text_en": i.text["en"]} for i in logframe.indicators]
+    rows = [{n: getattr(i, n) for n in names} | text_columns(i.text) | text_columns(i.name, "name") for i in logframe.indicators]
     return pd.DataFrame(rows)
 
 
@@ -148,7 +149,9 @@ def baseline(data: Stage, study: Study):
         "baseline_indicators": baseline_indicators(data["measures"], everyone.firms, study),
         "response": response_table(data["measures"], everyone.firms),
     }
-    return {"everyone": everyone}, guarded(tables) | credibility_tables(data["tables"], data["faults"], data["measures"], everyone.firms, study)
+    return {"everyone": everyone}, guarded(tables) | credibility_tables(
+        data["tables"], data["faults"], data["measures"], everyone.firms, study
+    )
 
 
 @_stage
@@ -208,12 +211,15 @@ def effects(data: Stage, start: Stage, group: Stage, power: Stage, study: Study)
     tables = {"effects": rows, "multiplicity": several}
     kept = {k: e for k, e in cells.items() if e is not None and "weight_treated" in e.table}
     paths = {k: p for k, e in cells.items() if (p := attempted(lambda k=k, e=e: path_of(panel, sample, study, k, e))) is not None}
+    earlier = {
+        k: e for k, p in paths.items() if (e := attempted(lambda k=k, p=p: before_entry(panel, sample, study, k, p))) is not None
+    }
     tables |= {
         "att_gt": stacked({k: e.table for k, e in kept.items()}),
         "att_by_cohort": stacked({k: banded(aggregate(e, "cohort"), study) for k, e in kept.items()}),
         "att_by_period": stacked({k: banded(by_period(e), study) for k, e in cells.items() if e is not None}),
         "event_study": stacked({k: banded(e, study) for k, e in paths.items()}),
-        "pretrend": pretrend_rows(cells, paths, primary),
+        "pretrend": pretrend_rows(cells, earlier, primary),
         "overall": overall_rows(cells, paths),
         "margins": margin_rows(panel, sample, study),
         "ratios": ratio_rows(panel, sample, study),

@@ -1,0 +1,3 @@
+"""A working folder for a new programme."""
+
+STAGES = ("baseline", "midterm", "final", "expost")
