@@ -2,7 +2,7 @@
 
     python benchmarks/did.py [--peers PYTHON] [--only TEXT] [--limit SECONDS] [--memory GB] [--repeats N]
 
-`--peers` is an interpreter that has diff-diff, csdid, differences and pyfixest; one it lacks is a row that says so. `--only`
+`--peers` is an interpreter that has diff-diff, csdid, differences, moderndid and pyfixest; one it lacks is a row that says so. `--only`
 prints the cases whose name holds the text and leaves the page alone. Unix.
 """
 
@@ -45,7 +45,7 @@ class Case:
     megabytes: float | None = None
 
 
-ALL = ("diff-diff", "csdid", "differences")
+ALL = ("diff-diff", "csdid", "differences", "moderndid")
 CASES = (
     *(Case("att_gt", n, ALL) for n in (1_000, 10_000)),
     Case("att_gt", 100_000, ALL, 4.0, 600),

@@ -100,6 +100,18 @@ def differences(job: str, frame: pd.DataFrame) -> FOUND:
     return time.process_time() - start, float(found["simple"].iloc[0, 0]), float(found["simple"].iloc[0, 1])
 
 
+def moderndid(job: str, frame: pd.DataFrame) -> FOUND:
+    from moderndid import aggte, att_gt
+
+    start = time.process_time()
+    names = {"yname": "y", "tname": "year", "idname": "firm", "gname": "start"}
+    choices = {"control_group": "notyettreated", "base_period": "universal", "est_method": "dr", "biters": DRAWS}
+    cells = att_gt(frame, **names, xformla="~ x1 + x2", **choices, boot=True, random_state=SEED)
+    kinds = ("group", "calendar", "dynamic", "simple")
+    found = {kind: aggte(cells, type=kind, boot=True, cband=True, biters=DRAWS, random_state=SEED) for kind in kinds}
+    return time.process_time() - start, float(found["simple"].overall_att), float(found["simple"].overall_se)
+
+
 def pyfixest(job: str, frame: pd.DataFrame) -> FOUND:
     """Poisson with firm and year effects and one dummy: another estimand, the usual call."""
     from pyfixest import fepois
@@ -109,7 +121,10 @@ def pyfixest(job: str, frame: pd.DataFrame) -> FOUND:
     return time.process_time() - start, float(found.coef().iloc[0]), float(found.se().iloc[0])
 
 
-CALLS = {"pipeval": pipeval, "diff-diff": diff_diff, "csdid": csdid, "differences": differences, "pyfixest": pyfixest}
+CALLS = {
+    "pipeval": pipeval, "diff-diff": diff_diff, "csdid": csdid, "differences": differences, "moderndid": moderndid,
+    "pyfixest": pyfixest,
+}  # fmt: skip
 
 
 def main() -> None:

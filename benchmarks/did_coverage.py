@@ -132,6 +132,10 @@ SMALL = (
     "a cohort has about fifty firms, and the variance of several rows together, estimated on so few, is too small; with four times "
     "as many firms the test of cells before entry rejects in 5 %"
 )
+LAST_TIME = (
+    "a quarter of it is the last time since entry, one cohort of some thirty firms still answering, and errors on so few are 7 % too "
+    "small; with four times as many firms intervals hold in .947 to .957 of 1,000 draws"
+)
 OWN = "too long: firms' effects differ, which counts as noise, while the truth is that of these very firms"
 REASONS: list[tuple[str, str, str]] = [
     ("few_", "band by event time", FEW_BAND),
@@ -153,6 +157,7 @@ REASONS: list[tuple[str, str, str]] = [
         "a dealt cluster holds firms that share nothing, while those of a true one do: the test is not exact",
     ),
     ("staggered", "band by", SMALL),
+    ("staggered", "mean over event times", LAST_TIME),
     ("staggered", "pre-trend", SMALL),
     ("unconditional", "band by", SMALL),
     (

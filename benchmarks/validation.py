@@ -49,7 +49,7 @@ def part(job: tuple) -> pd.DataFrame:
     study = study_of(outcome)
     every = candidates(study)
     chosen = every if compare else {"headline": every["headline"]}
-    return recover(study, Knobs(**PROCESSES[process]), range(first, last), chosen, extra=extra)
+    return recover(study, Knobs(**PROCESSES[process]), range(first, last), chosen, band=extra, checks=extra)
 
 
 def draws_of(pool, outcome: str, process: str, draws: int, compared: int, extra: str = "none") -> pd.DataFrame:
