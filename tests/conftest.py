@@ -16,6 +16,7 @@ from pipeval.study.params import read_study
 from pipeval.study.specs import Study
 
 ROOT = Path(__file__).resolve().parents[1]
+collect_ignore = ["browser"]  # scripts that need a browser; run by hand, see docs/reports.md
 
 PLAN = {
     "study": "small",

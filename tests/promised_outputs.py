@@ -8,7 +8,8 @@ import zipfile
 from pathlib import Path
 
 STUDIES = ("guanajuato_baseline", "guanajuato_midterm", "guanajuato_final", "guanajuato_expost", "michigan_final", "wine_final")
-VERDICT_WORDS = {"es": "Evidencia", "en": "Evidence"}
+VERDICT_WORDS = {"es": "Evidencia", "en": "Evidence", "pt": "Evidência"}
+PAPERS = ("report.{}.html", "report.{}.docx", "report.{}.pdf", "summary.{}.pdf", "annex.{}.xlsx")
 
 
 def look_at(folder: Path) -> list[str]:
@@ -20,17 +21,23 @@ def look_at(folder: Path) -> list[str]:
     from pipeval.report.bundle import read_bundle
 
     faults = []
-    names = ["results.json", "annex.xlsx", "notebook.ipynb", "provenance.json", "run.log"]
-    names += [f"report.{language}.{kind}" for language in ("es", "en") for kind in ("html", "docx", "pdf")]
+    if not (folder / "results.json").is_file():
+        return [f"{folder}: no results.json"]
+    bundle = read_bundle(folder)
+    languages = bundle.study["report"]["languages"]
+    names = ["notebook.ipynb", "provenance.json", "run.log", *(name.format(lang) for lang in languages for name in PAPERS)]
     missing = [n for n in names if not (folder / n).is_file() or (folder / n).stat().st_size == 0]
     if missing:
         return [f"{folder}: missing or empty: {', '.join(missing)}"]
-    bundle = read_bundle(folder)
     for kind in ("tables/*.csv", "figures/*.png"):
         if not list(folder.glob(kind)):
             faults.append(f"{folder}: no {kind}")
-    openpyxl.load_workbook(folder / "annex.xlsx", read_only=True).close()
-    for language, word in VERDICT_WORDS.items():
+    for language in languages:
+        if len(pypdf.PdfReader(folder / f"summary.{language}.pdf").pages) != 1:
+            faults.append(f"{folder}: summary.{language}.pdf is not one page")
+        openpyxl.load_workbook(folder / f"annex.{language}.xlsx", read_only=True).close()
+    for language in languages:
+        word = VERDICT_WORDS[language]
         pages = len(pypdf.PdfReader(folder / f"report.{language}.pdf").pages)
         if pages < 3:
             faults.append(f"{folder}: report.{language}.pdf has {pages} pages")

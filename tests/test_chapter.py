@@ -13,10 +13,12 @@ import yaml
 from pipeval.did.estimate import as_share, at_reference, estimate, prepared
 from pipeval.did.multiple import holm
 from pipeval.did.parts import margin_rows, price_rows, ratio_rows, share_rows
-from pipeval.did.results import overall_rows, path_of
+from pipeval.did.imputation import imputation_leads
+from pipeval.did.inference import pretrend_test
+from pipeval.did.results import before_entry, overall_rows, path_of, pretrend_rows
 from pipeval.did.twfe import twfe
-from pipeval.errors import collected
-from pipeval.robustness.chapter import sensitivity_tables
+from pipeval.errors import DesignError, collected
+from pipeval.robustness.chapter import cluster_table, sensitivity_tables
 from pipeval.robustness.findings import PASSED, sensitivity_checks
 from pipeval.robustness.several import multiplicity_table, subgroup_table
 
@@ -172,3 +174,33 @@ def test_a_total_that_a_few_firms_carry_fails_its_check(road):
     assert rows.loc["export_value_direct", "value"] == pytest.approx(base.sum() ** 2 / (base**2).sum())
     verdict = road["judged"]["verdicts"].set_index("id").loc["P1"]
     assert verdict["evidence"] == "inconclusive" and "check_fail=amounts" in verdict["remarks"]
+
+
+def test_without_business_clusters_the_few_clusters_of_the_errors_are_judged(made):
+    study, _, panel, sample, cells, _ = made
+    bare = replace(panel, firms=panel.firms.drop(columns="business_cluster"))
+    quick = study.sensitivity.model_copy(update={"permutations": 99})
+    few = study.model_copy(update={"did": study.did.changed({"cluster": "municipality"}), "sensitivity": quick})
+    with collected():
+        rows = cluster_table(bare, sample, few, study.outcome("ln_sales")).set_index("kind")
+        own = at_reference(estimate(bare, sample, few, study.outcome("ln_sales")), 2006)
+    assert rows.loc["CR1_t", "n_clusters"] == bare.firms["municipality"].nunique() < 30
+    assert rows.loc["CR1_t", "std_error"] == pytest.approx(own["std_error"], rel=1e-9)
+    assert rows.loc["CR2", "p_value"] > 0
+    with pytest.raises(DesignError, match=r"no business cluster, and the \d{3,} clusters of the errors are not few"):
+        cluster_table(bare, sample, study, study.outcome("ln_sales"))
+
+
+def test_trends_before_entry_of_imputation_are_its_leads(made):
+    study, _, panel, sample, _, _ = made
+    imputed = study.model_copy(update={"did": study.did.changed({"method": "imputation"})})
+    with collected():
+        cells = estimate(panel, sample, imputed, study.outcome("ln_sales"))
+        path = path_of(panel, sample, imputed, "ln_sales", cells)
+        earlier = before_entry(panel, sample, imputed, "ln_sales", path)
+        firms, spec = prepared(panel, sample, imputed, study.outcome("ln_sales"))
+        leads = pretrend_test(imputation_leads(firms, "ln_sales", 2, spec))  # 2001 to 2003 before the first entry: one for reference
+        row = pretrend_rows({"ln_sales": cells}, {"ln_sales": earlier}, []).iloc[0]
+        assert not pretrend_rows({"ln_sales": cells}, {"ln_sales": path}, [])["testable"].item()
+    assert row["testable"] and row["n_coefficients"] == 2 and row["p_value"] == pytest.approx(leads["p_value"])
+    assert before_entry(panel, sample, study, "ln_sales", path) is path

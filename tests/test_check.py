@@ -10,8 +10,10 @@ import pytest
 from pipeval.data.check import ACTIONS, check
 from pipeval.data.contract import TABLES
 from pipeval.data.load import Tables, load
+from pipeval.data.read import read_file
 from pipeval.data.sample import Knobs, sample_programme
 from pipeval.data.sample_errors import COUNTS
+from pipeval.errors import DataError
 from pipeval.study.params import read_study
 
 EXPOST = read_study(Path(__file__).parents[1] / "params" / "guanajuato_expost.yaml")
@@ -222,6 +224,8 @@ def test_one_year_in_dollars(small):
     small.cell("survey", 3, "sales_kmxn", 1528 / 5)
     small.cell("survey", 7, "sales_kmxn", 3200)
     assert [r[0] for r in rules(small)] == ["jump"]
+    small.cell("series", 3, "value", 0)  # no rate at all: nothing can look like dollars
+    assert "unit_dollar" not in [r[0] for r in rules(small)]
 
 
 def test_figures_no_firm_can_have(small):
@@ -356,3 +360,19 @@ def test_the_shipped_sample_has_queries_only():
         ["type", "unknown_code", "needed", "missing_column", "correction_unfit"]
     ).any()
     assert {RULE.get(k, k) for k in COUNTS} <= set(faults["rule"])
+
+
+def test_a_pandas_that_hides_a_stata_header_is_named_and_not_the_file(tmp_path, monkeypatch):
+    path = tmp_path / "survey.dta"
+    pd.DataFrame({"firm_id": ["a"], "ref_year": [2004]}).to_stata(path, write_index=False)
+    reader = type(pd.read_stata(path, iterator=True))
+    opened = reader._ensure_open
+
+    def hidden(self):
+        opened(self)
+        del self._lbllist
+
+    monkeypatch.setattr(reader, "_ensure_open", hidden)
+    said = rf"survey\.dta: pandas {pd.__version__} reads Stata files in another way \(_lbllist is gone\); save the table as CSV or"
+    with pytest.raises(DataError, match=said):
+        read_file(path, None, EXPOST.data)

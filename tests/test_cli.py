@@ -1,21 +1,21 @@
-"""The command line: exit codes, messages without tracebacks, and a report that is whole or not there."""
+"""The command line: exit codes, and messages without tracebacks."""
 
 from __future__ import annotations
 
 import errno
 import json
-import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 import pipeval
-from pipeval import batch
 from pipeval.cli import main
+from pipeval.data.forms import write_blank
 from pipeval.data.sample import Knobs
 from pipeval.data.schema import data_dictionary
 from pipeval.errors import PipevalError
+from pipeval.study.params import read_study
 
 
 def full(*_, **__):
@@ -37,6 +37,16 @@ def full(*_, **__):
         ["run", "x.yaml", "--jobs", "two"],
         ["sample", "peru", "--out", "x"],
         ["sample", "guanajuato"],
+        ["new"],
+        ["new", "x", "--stage", "middle"],
+        ["new", "x", "--start", "July"],
+        ["new", "x", "--currency", "peso"],
+        ["dictionary", "--currency", "peso"],
+        ["dictionary", "--currency", "M$N"],
+        ["render"],
+        ["render", "x", "--language", "xx"],
+        ["plan", "x.yaml", "--language", "xx"],
+        ["check", "x.yaml", "--language", "xx"],
     ],
 )
 def test_wrong_commands(argv, capsys):
@@ -119,8 +129,8 @@ def test_sample(tmp_path, capsys):
 def test_dictionary(capsys):
     assert main(["dictionary", "--currency", "USD"]) == 0
     assert capsys.readouterr().out == data_dictionary("USD")
-    assert main(["dictionary", "--currency", "peso"]) == 2 == main(["dictionary", "--currency", "M$N"])
-    assert "three letters" in capsys.readouterr().err
+    assert main(["dictionary", "--currency", "usd"]) == 0
+    assert capsys.readouterr().out == data_dictionary("USD")
 
 
 def test_an_unexpected_error_is_one_line_unless_debugged(small, monkeypatch, capsys):
@@ -148,7 +158,7 @@ def test_exit_codes_of_check(small, capsys):
     assert "did you mean 'guanajuato'?" in capsys.readouterr().err
 
 
-def test_the_table_of_faults_is_grouped_by_firm_and_can_be_mailed(small, capsys):
+def test_the_table_of_faults_has_a_row_each_and_can_be_mailed(small, capsys):
     small.cell("survey", 0, "sales_kmxn", -5).cell("survey", 9, "response", "=cmd()").cell("survey", 1, "workers_paid", "x")
     assert small.check() == 10
     out, table = capsys.readouterr().out, small.faults()
@@ -158,8 +168,73 @@ def test_the_table_of_faults_is_grouped_by_firm_and_can_be_mailed(small, capsys)
         ["F03", "11", "unknown_code", "blocking"],
         ["F01", "2", "range", "query"],
     ]
-    assert table["action"].ne("").all() and table["value"].tolist() == ["x", "'=cmd()", "-5.0"]
-    assert out.count("\nF01\n") + out.startswith("F01\n") == 1 and "2 blocking faults, 1 queries; table saved to" in out
+    assert table["action"].ne("").all() and table["value"].tolist() == ["x", "'=cmd()", "-5"]
+    assert "[blocking] survey row 3, workers_paid: type, found 'x' (firm F01); write a number" in out
+    assert "[query] survey row 2, sales_kmxn: range, found -5 (firm F01); confirm" in out
+    assert "2 blocking faults, 1 queries; table saved to" in out
+
+
+def test_faults_of_a_kind_and_a_column_are_one_line(small, capsys):
+    """Six firms answered in other words: one line with their count, five ids and the words; the table has a row each."""
+    rows = {1: "si", 5: "si", 9: "no", 13: "si", 17: "a", 21: "b", 22: "c", 23: "d"}  # four years of each firm, in order
+    for row, word in rows.items():
+        small.cell("survey", row, "response", word)
+    small.cell("enterprises", 0, "registered_on", "31/12/2004").cell("survey", 2, "sales_kmxn", -5).cell(
+        "survey", 3, "sales_kmxn", -5
+    )
+    assert small.check() == 10
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("  [")]
+    said = "8 rows of 6 firms (F01, F02, F03, F04, F05, …), found 'si' (3 times), 'no', 'a', 'b', 'c', …; use one"
+    assert sum("response: unknown_code" in line for line in lines) == 1
+    assert any(line.startswith(f"  [blocking] survey, response: unknown_code, {said}") for line in lines)
+    assert "  [query] survey, sales_kmxn: range, 2 rows of 1 firm (F01), found -5 (2 times); confirm or correct the value" in lines
+    assert small.faults()["row"].tolist() == ["2", "3", "7", "11", "15", "19", "23", "24", "25", "4", "5"]
+
+
+def test_many_kinds_of_fault_are_cut_and_counted(small, capsys, monkeypatch):
+    monkeypatch.setattr("pipeval.report.faults._SHOWN", 1)
+    small.cell("survey", 1, "workers_paid", "x").cell("survey", 9, "response", "x").cell("survey", 0, "sales_kmxn", -5).check()
+    out = capsys.readouterr().out
+    assert out.count("  [") == 1 and "  … and 2 more kinds of fault, in the table\n" in out
+
+
+def test_dates_and_numbers_of_a_fault_are_plain(small, capsys):
+    """Typed cells of a workbook and proved dates show no type: not on screen and not in the table."""
+    day, number = pd.Timestamp("2004-05-06"), 1234.5
+    frame = small.tables["survey"].astype({"workers_paid": object, "ref_year": object})
+    frame.loc[[0, 1], "workers_paid"], frame.loc[2, "ref_year"] = day, number
+    (small.data / "survey.csv").unlink()
+    frame.to_excel(small.data / "survey.xlsx", index=False)
+    assert small.check() == 10
+    out = capsys.readouterr().out
+    assert "survey, workers_paid: type, 2 rows of 1 firm (F01), found 2004-05-06 (2 times);" in out
+    assert "survey row 4, ref_year: type, found 1234.5 (firm F01)" in out
+    assert set(small.faults()["value"]) >= {"2004-05-06", "1234.5"} and "Timestamp" not in out and "np." not in out
+
+
+def test_the_plan_of_a_baseline_needs_no_effect(small, capsys):
+    """No firm has been treated yet: nothing to estimate is no fault of a baseline, and is one of a later stage."""
+    plan = {"as_of": "2004-04-30", "treatment": {"reference_year": 2004}}
+    assert small.planned(stage="final", **plan).check() == 11 and "  plan: " in capsys.readouterr().out
+    assert small.planned(stage="baseline", **plan).check() == 0
+    out = capsys.readouterr().out
+    assert "nothing to estimate" not in out and "  plan: Panel: " in out
+
+
+def test_blank_tables_stay_beside_tables_of_excel(small, tmp_path, capsys):
+    """The blank tables of a new folder are separated by commas; those filled in are not. One with rows is refused."""
+    small.planned(data={"separator": ";", "decimal": ",", "encoding": "cp1252"})
+    write_blank(tmp_path / "blank", "MXN")
+    header = (tmp_path / "blank" / "services.csv").read_bytes()
+    small.file("services.csv", header + b"\r\n")
+    small.tables["survey"]["accounts_kept"] = 1.0
+    for name, table in small.tables.items():
+        table.to_csv(small.data / f"{name}.csv", index=False, sep=";", decimal=",", encoding="cp1252", lineterminator="\r\n")
+    assert small.check() == 0  # 1,0 is a yes where the decimal sign is a comma
+    assert "0 blocking faults" in capsys.readouterr().out
+    small.file("services.csv", header.strip() + b"\nF01,2004-05-06\n")
+    assert small.check() == 10
+    assert "services.csv: one column found" in (said := capsys.readouterr().err) and "or save the file as the others are" in said
 
 
 def test_check_writes_beside_where_it_is_called(small, monkeypatch):
@@ -177,167 +252,7 @@ def test_data_from_elsewhere(small, tmp_path_factory):
     assert main(["check", str(small.params), "--data", str(elsewhere / "nowhere"), "--out", out]) == 10
 
 
-# ── run: whole or not at all ─────────────────────────────────────────────────────────────────────────────────────────
-
-
-@pytest.fixture
-def finished(monkeypatch):
-    """`pipeval run` with a notebook that is done at once."""
-
-    def execute(study, params, place, data, timeout, tick):
-        for name in ("results.json", "report.en.html", "notebook.ipynb", "run.log"):
-            (place / name).write_text("new")
-        return 0, ""
-
-    monkeypatch.setattr(batch, "_execute", execute)
-
-
-@pytest.fixture
-def failed(monkeypatch):
-    def execute(study, params, place, data, timeout, tick):
-        for name in ("results.json", "notebook.ipynb", "run.log"):
-            (place / name).write_text("half")
-        return 12, "the numbers failed"
-
-    monkeypatch.setattr(batch, "_execute", execute)
-
-
-def good_report(out: Path) -> Path:
-    (out / "small").mkdir(parents=True)
-    (out / "small" / "results.json").write_text("old")
-    return out / "small" / "results.json"
-
-
-def names(folder: Path) -> set[str]:
-    return {p.name for p in folder.iterdir()}
-
-
-def test_a_finished_run_takes_the_place_of_the_last(small, tmp_path, finished, capsys):
-    out = tmp_path / "reports"
-    kept = good_report(out)
-    (out / "small.failed").mkdir()
-    assert main(["run", str(small.params), "--out", str(out)]) == 0
-    assert kept.read_text() == "new" and names(out) == {"small"}
-    assert f"small: {out / 'small'} (report.en.html;" in capsys.readouterr().out
-
-
-def test_a_failed_run_leaves_the_last_report_alone(small, tmp_path, failed, capsys):
-    out = tmp_path / "reports"
-    kept = good_report(out)
-    assert main(["run", str(small.params), "--out", str(out)]) == 12
-    assert kept.read_text() == "old" and names(out) == {"small", "small.failed"}
-    assert names(out / "small.failed") == {"notebook.ipynb", "run.log"}
-    err = capsys.readouterr().err
-    assert "small: the numbers failed" in err and str(out / "small.failed") in err
-
-
-@pytest.mark.parametrize("writer", ["pathlib.Path.rename", "pathlib.Path.mkdir", "pipeval.batch._swap", "pipeval.batch._execute"])
-def test_a_full_disk_leaves_the_last_report_alone(small, tmp_path, finished, monkeypatch, capsys, writer):
-    out = tmp_path / "reports"
-    kept = good_report(out)
-    monkeypatch.setattr(writer, full)
-    assert main(["run", str(small.params), "--out", str(out)]) == 1
-    monkeypatch.undo()
-    assert kept.read_text() == "old" and names(out) == {"small"}
-    assert "No space left on device" in capsys.readouterr().err
-
-
-def test_the_last_report_comes_back_when_the_new_one_cannot_be_moved(small, tmp_path, finished, monkeypatch):
-    out = tmp_path / "reports"
-    kept = good_report(out)
-    rename = Path.rename
-
-    def second_fails(self, target):
-        if Path(target).name == "small" and self.name != ".small.old":
-            full()
-        return rename(self, target)
-
-    monkeypatch.setattr(Path, "rename", second_fails)
-    assert main(["run", str(small.params), "--out", str(out)]) == 1
-    assert kept.read_text() == "old" and names(out) == {"small"}
-
-
-def test_a_file_in_the_way_of_the_reports(small, tmp_path, capsys):
-    (tmp_path / "reports").write_text("")
-    for out in (tmp_path / "reports", tmp_path / "reports" / "deeper"):
-        assert main(["run", str(small.params), "--out", str(out)]) == 1
-        assert "cannot write to" in capsys.readouterr().err
-
-
-def test_two_params_files_of_one_study(small, tmp_path, capsys):
-    (small.params.parent / "again.yaml").write_text("extends: small.yaml\n")
-    assert main(["run", str(small.params), str(small.params.parent / "again.yaml"), "--out", str(tmp_path / "r")]) == 2
-    assert "found twice: ['small']" in capsys.readouterr().err and not (tmp_path / "r").exists()
-
-
-def test_the_first_failure_gives_the_exit_code(small, tmp_path, monkeypatch, capsys):
-    (small.params.parent / "late.yaml").write_text("extends: small.yaml\nstudy: late\n")
-
-    def execute(study, params, place, *_):
-        (place / "results.json").write_text("new")
-        return (0, "") if study.study == "small" else (11, "no design")
-
-    monkeypatch.setattr(batch, "_execute", execute)
-    both = [str(small.params), str(small.params.parent / "late.yaml")]
-    assert main(["run", *both, "--out", str(tmp_path / "r"), "--jobs", "2"]) == 11
-    assert names(tmp_path / "r") == {"small", "late.failed"}
-
-
-def child(monkeypatch, script: str):
-    """The notebook's process replaced by a script; its arguments are those of papermill."""
-    start = batch.subprocess.Popen
-    started = []
-
-    def popen(command, **options):
-        started.append(start([sys.executable, "-c", script, *command[3:]], **options))
-        return started[-1]
-
-    monkeypatch.setattr(batch.subprocess, "Popen", popen)
-    return started
-
-
-ERROR = """
-import json, sys
-output = {"output_type": "error", "ename": %r, "evalue": "what happened"}
-open(sys.argv[2], "w").write(json.dumps({"cells": [{"outputs": []}, {"outputs": [output]}]}))
-sys.exit(1)
-"""
-
-
-@pytest.mark.parametrize(
-    ("ename", "code", "said"),
-    [
-        ("DataError", 10, "small: what happened"),
-        ("DesignError", 11, "small: what happened"),
-        ("EstimationError", 12, "small: what happened"),
-        ("PipevalError", 1, "small: what happened"),
-        ("UsageError", 2, "small: what happened"),
-        ("KeyError", 1, "small: KeyError: what happened"),
-        ("warn", 1, "small: warn: what happened"),
-    ],
-)
-def test_the_error_of_a_notebook_gives_the_exit_code(small, tmp_path, monkeypatch, capsys, ename, code, said):
-    child(monkeypatch, ERROR % ename)
-    assert main(["run", str(small.params), "--out", str(tmp_path / "r")]) == code
-    assert said in capsys.readouterr().err
-
-
-def test_a_process_that_dies_or_takes_too_long(small, tmp_path, monkeypatch, capsys):
-    child(monkeypatch, "print('died of it'); raise SystemExit(3)")
-    assert main(["run", str(small.params), "--out", str(tmp_path / "r")]) == 1
-    assert "did not run to its end: died of it" in capsys.readouterr().err
-    assert (tmp_path / "r" / "small.failed" / "run.log").read_text().strip() == "died of it"
-    monkeypatch.undo()
-    child(monkeypatch, "import time; time.sleep(60)")
-    assert main(["run", str(small.params), "--out", str(tmp_path / "r"), "--timeout", "1"]) == 1
-    assert "took more than 1 seconds and was stopped" in capsys.readouterr().err
-
-
-def test_no_process_survives_an_error(small, tmp_path, monkeypatch):
-    started = child(monkeypatch, "import time; print('one', flush=True); time.sleep(60)")
-    monkeypatch.setattr(batch, "_CELLS", type("Full", (), {"search": full}))
-    assert main(["run", str(small.params), "--out", str(tmp_path / "r")]) == 1
-    assert started[0].poll() is not None
+# ── writing ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_a_bundle_that_cannot_be_written(small, tmp_path, monkeypatch):
@@ -360,3 +275,74 @@ def test_blank_tables_are_written_once(tmp_path, capsys):
     assert "sales_kuyu" in (tmp_path / "forms" / "survey.csv").read_text(encoding="utf-8")
     assert main(["dictionary", "--forms", str(tmp_path / "forms")]) != 0
     assert "28 files (enterprises.csv" in capsys.readouterr().err
+
+
+def test_the_workbook_of_blank_tables(tmp_path, capsys):
+    assert main(["dictionary", "--forms", str(tmp_path), "--excel", "--currency", "uyu", "--language", "es"]) == 0
+    assert str(tmp_path / "forms.xlsx") in capsys.readouterr().out and [p.name for p in tmp_path.iterdir()] == ["forms.xlsx"]
+    with pd.ExcelFile(tmp_path / "forms.xlsx") as book:
+        assert book.sheet_names[0] == "guía" and "sales_kuyu" in pd.read_excel(book, sheet_name="survey")
+    assert main(["dictionary", "--forms", str(tmp_path), "--excel"]) == 1
+    assert "choose an empty folder" in capsys.readouterr().err
+    assert (
+        main(["dictionary", "--forms", str(tmp_path / "x"), "--excel", "--language", "xx"]) == 2 and not (tmp_path / "x").exists()
+    )
+    capsys.readouterr()
+    assert main(["dictionary", "--excel"]) == 2 and "--forms DIR" in capsys.readouterr().err
+
+
+# ── new, machine, render ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_new_folder_and_what_comes_next(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert (
+        main(["new", "agave", "--language", "en", "--stage", "final", "baseline", "--start", "2010-09-01", "--currency", "cop"])
+        == 0
+    )
+    out = capsys.readouterr().out
+    assert f"pipeval check {Path('agave') / 'params' / 'agave_baseline.yaml'}" in out and "This machine has: " in out
+    assert {p.name for p in (tmp_path / "agave" / "params").iterdir()} == {"agave.yaml", "agave_baseline.yaml", "agave_final.yaml"}
+    study = read_study(tmp_path / "agave" / "params" / "agave_final.yaml")
+    assert (study.baseline.year, study.treatment.reference_year, study.programme.currency) == (2010, 2013, "COP")
+    assert main(["new", "agave"]) == 1 and "nothing is replaced" in capsys.readouterr().err
+    assert main(["new", "x", "--language", "xx"]) == 2 and "en, es, pt" in capsys.readouterr().err
+    assert main(["new", "peñón"]) == 2 and "'penon'" in capsys.readouterr().err
+    assert [p.name for p in tmp_path.iterdir()] == ["agave"]
+
+
+def test_render_again(tmp_path, monkeypatch, capsys):
+    asked = []
+
+    def render(folder, languages):
+        asked.append((folder.name, languages))
+        return [folder / f"report.{code}.html" for code in languages or ("es",)]
+
+    monkeypatch.setattr("pipeval.report.render.render", render)
+    assert main(["render", str(tmp_path / "a"), str(tmp_path / "b"), "--language", "en", "es", "en"]) == 0
+    assert main(["render", str(tmp_path / "a")]) == 0
+    assert asked == [("a", ("en", "es")), ("b", ("en", "es")), ("a", ())]
+    assert capsys.readouterr().out.splitlines()[0] == f"{tmp_path / 'a'}: report.en.html, report.es.html"
+
+
+def test_render_needs_a_bundle(tmp_path, capsys):
+    for folder in (tmp_path, tmp_path / "nowhere"):
+        assert main(["render", str(folder)]) == 10
+        assert "none found in" in capsys.readouterr().err
+
+
+def test_a_package_that_is_missing_is_named(tmp_path, monkeypatch, capsys):
+    def render(*_):
+        raise ModuleNotFoundError("No module named 'typst'", name="typst")
+
+    monkeypatch.setattr("pipeval.report.render.render", render)
+    assert main(["render", str(tmp_path)]) == 1
+    assert "needs the package typst. `pipeval machine` says how" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("day", ["9998-01-01", "0001-07-01", "2003-02-30", "yesterday"])
+def test_a_day_that_no_programme_begins_on_is_refused(day, tmp_path, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["new", "cocoa", "--out", str(tmp_path / "cocoa"), "--start", day])
+    assert stopped.value.code == 2 and "from 1900 to 2100" in capsys.readouterr().err
+    assert not (tmp_path / "cocoa").exists()

@@ -26,7 +26,7 @@ def _study():
 def _part(job: tuple[float, int, int]) -> pd.DataFrame:
     effect, first, last = job
     study = _study()
-    return recover(study, Knobs(effect=effect), range(first, last), {"headline": (study.headline, study.did)}, extra=effect > 0)
+    return recover(study, Knobs(effect=effect), range(first, last), {"headline": (study.headline, study.did)}, band=effect > 0)
 
 
 def _draws(effect: float, draws: int = DRAWS) -> pd.DataFrame:
@@ -59,6 +59,6 @@ def test_a_programme_without_effect_is_found_guilty_as_often_as_stated():
 def test_a_draw_knows_the_truth_of_the_firms_described():
     """With the true effect in hand, the estimate of a programme without noise in entry is near it: one draw, to keep the road open."""
     study = _study()
-    row = recover(study, Knobs(), [7], {"headline": (study.headline, study.did)}, extra=True).iloc[0]
+    row = recover(study, Knobs(), [7], {"headline": (study.headline, study.did)}, band=True, checks=True).iloc[0]
     assert 0.06 < row["truth"] < 0.11
     assert abs(row["estimate"] - row["truth"]) < 4 * row["std_error"]

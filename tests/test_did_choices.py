@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from numpy.linalg import LinAlgError
 from scipy.optimize import root
 from test_did import CLOSED, ITERATED, faulty, made, quietly, tiny
 
@@ -13,7 +14,7 @@ from pipeval.data.panel import NEVER, Panel
 from pipeval.did.aggregate import aggregate
 from pipeval.did.att_gt import att_gt
 from pipeval.did.covariates import mean_before
-from pipeval.did.kernel import CellError, fitted_score, tilting, two_by_two
+from pipeval.did.kernel import CellError, fitted_score, logit, tilting, two_by_two
 from pipeval.did.poisson import poisson_att
 from pipeval.did.sections import two_samples
 from pipeval.errors import DesignError, EstimationError, PipevalWarning
@@ -88,6 +89,32 @@ def test_no_odds_can_balance_treated_firms_beyond_all_others():
     panel = made()
     firms = panel.firms.assign(far=np.where(panel.firms["cohort"] == 3, 6.0, 0.0) + panel.firms["x1"])
     faulty(EstimationError, "'far'", Panel(firms, panel.outcomes), DidSpec(method="dr_improved", covariates=("far",)))
+
+
+def test_weights_that_only_firms_alike_can_carry_are_refused(monkeypatch):
+    """The treated's mean, 1, is the others' maximum: all weight goes to the two at 1, one point, and the Hessian is singular.
+
+    Only rounding can leave it solvable in the last step and singular after it, so that its inverse is made to fail.
+    """
+    d = np.repeat([1.0, 0.0], [2, 7])
+    x = np.column_stack([np.ones(9), [0.5, 1.5, 1, 1, 0, 0, 0, 0, 0]])
+    assert np.isfinite(logit(d, x, np.ones(9))[0]).all()  # where there is overlap enough for a logit
+    with pytest.raises(CellError) as found:
+        tilting(d, x, np.ones(9))
+    assert (found.value.kind, found.value.columns) == ("separation", (1,))
+    inverse, made_ = np.linalg.inv, []
+
+    def failing(matrix):
+        made_.append(matrix)
+        if len(made_) > 1:  # the first is the logit's
+            raise LinAlgError
+        return inverse(matrix)
+
+    data = draw()
+    monkeypatch.setattr(np.linalg, "inv", failing)
+    with pytest.raises(CellError) as found:
+        tilting(data["d"], data["x"], data["w"])
+    assert found.value.kind == "separation" and len(made_) == 2
 
 
 # cross-sections -------------------------------------------------------------------------------------------------------------

@@ -192,7 +192,7 @@ def test_currency_unit_changes_no_effect(tmp_path):
                     frame[["sales", "value_added"]] *= factor
             start = stages.baseline(data, study)
             group = stages.control_group(data, start, study)
-            power = stages.Stage({}, {"power": detectable_table(group["panel"], group["sample"], study)})
+            power = stages.Stage({}, {"power": detectable_table(group["panel"], group["sample"], study)}, (), study)
             found = stages.effects(data, start, group, power, study)
         estimates.append(found["effects"].query("headline")["estimate"].to_numpy())
     np.testing.assert_allclose(estimates[0], estimates[1], rtol=1e-9)

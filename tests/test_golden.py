@@ -261,7 +261,7 @@ def _digest(study, folder: Path) -> tuple[str, dict]:
         data = stages.proved_data(study)
         start = stages.baseline(data, study)
         group = stages.control_group(data, start, study)
-        power = stages.Stage({}, {"power": detectable_table(group["panel"], group["sample"], study)})
+        power = stages.Stage({}, {"power": detectable_table(group["panel"], group["sample"], study)}, (), study)
         found = stages.effects(data, start, group, power, study)
         save(Evaluation.of(study, data, start, group, power, found), folder)
     return hashlib.sha256((folder / "results.json").read_bytes()).hexdigest(), json.loads((folder / "provenance.json").read_text())

@@ -13,7 +13,8 @@ from pipeval.data.check import ACTIONS, check
 from pipeval.data.contract import TABLES
 from pipeval.data.load import load
 from pipeval.errors import UsageError
-from pipeval.report.letters import AGENCY, answer_sheet, letter_words, query_letters, study_letters, write_letters
+from pipeval.report.letters import AGENCY, answer_sheet, firm_rules, query_letters, study_letters, write_letters
+from pipeval.report.text import languages, read_text
 from pipeval.study.params import read_study
 
 
@@ -109,33 +110,53 @@ def test_answers_load_as_corrections(small, tmp_path, name, decimal):
     assert set(check(again, study)["rule"]) == {"workers_zero", "participant_in_controls"}
 
 
-def test_every_rule_has_its_question_in_both_languages():
-    words = letter_words()
-    assert set(words) == {"es", "en"}
-    for part in ("letter", "figure", "ask", "agency"):
-        assert words["es"][part].keys() == words["en"][part].keys()
-        for key in words["es"][part]:
-            fields = [set(re.findall(r"\{\w+\}", words[lang][part][key])) for lang in words]
-            assert fields[0] == fields[1], key
-    assert not words["en"]["ask"].keys() & words["en"]["agency"].keys()
-    assert words["en"]["ask"].keys() | words["en"]["agency"].keys() == ACTIONS.keys()
+def worded(language: str, part: str) -> dict[str, str]:
+    start = f"letter.{part}."
+    return {k.removeprefix(start): v for k, v in read_text(language).entries.items() if k.startswith(start)}
 
 
-def test_every_figure_of_a_firm_has_a_name():
-    named = letter_words()["en"]["figure"]
+@pytest.mark.parametrize("language", languages())
+def test_every_rule_has_its_question(language):
+    ask, agency = worded(language, "ask"), worded(language, "agency")
+    assert not ask.keys() & agency.keys() and ask.keys() | agency.keys() == ACTIONS.keys()
+    assert firm_rules(read_text(language)) == list(ask)
+
+
+@pytest.mark.parametrize("language", languages())
+def test_every_figure_of_a_firm_has_a_name(language):
+    named = worded(language, "figure")
     assert {c.name.removesuffix("_k{cur}") for c in TABLES["survey"].columns} <= named.keys()
     numbers = [c.name for c in TABLES["services"].columns if c.kind in ("num", "int") and c.low is not None]
     assert set(numbers) <= named.keys()
 
 
-def test_letters_hold_no_statistics():
-    for language, word in (
-        ("en", "median|average|standard|outlier|control group"),
-        ("es", "mediana|promedio|estándar|atípic|grupo de control"),
-    ):
-        assert not re.search(
-            word, " ".join([*letter_words()[language]["letter"].values(), *letter_words()[language]["ask"].values()])
-        )
+STATISTICS = {
+    "en": "median|average|standard|outlier|control group",
+    "es": "mediana|promedio|estándar|atípic|grupo de control",
+    "pt": "mediana|média|padrão|atípic|grupo de controle",
+}
+
+
+@pytest.mark.parametrize("language", languages())
+def test_letters_hold_no_statistics(language):
+    said = [v for k, v in read_text(language).entries.items() if re.match(r"letter\.(\w+$|ask\.)", k)]
+    assert len(said) > 30 and not re.search(STATISTICS[language], " ".join(said))
+
+
+@pytest.mark.parametrize("language", languages())
+def test_a_letter_in_every_language_there_is(small, language):
+    letters, *_ = asked(spoilt(small), language)
+    assert list(letters) == ["F01", "F02", AGENCY]
+    words = read_text(language)
+    assert letters["F01"].startswith(f"# {words.say('letter.heading', {'firm': 'F01'})}\n")
+    assert words.say("letter.ask.unit_error") in letters["F01"] and "—" not in letters["F01"]
+
+
+def test_a_name_missing_in_this_language_is_taken_from_english_else_from_the_first(small):
+    small.plan["programme"]["name"] = {"fr": "Filière cuir", "en": "Leather programme"}
+    assert "Leather programme" in asked(spoilt(small), "es")[0]["F01"]
+    small.plan["programme"]["name"] = {"fr": "Filière cuir"}
+    assert "Filière cuir" in asked(small, "es")[0]["F01"]
 
 
 def test_an_unknown_language_or_format(small, tmp_path):
@@ -155,7 +176,7 @@ def test_the_sample_on_paper(tmp_path):
     headings = [p for p in book.paragraphs if p.style.name == "Heading 1"]
     study = read_study(params)
     faults = check(load(study), study)
-    firms = sorted(set(faults.loc[faults["rule"].isin(list(letter_words()["es"]["ask"])), "firm_id"]))
+    firms = sorted(set(faults.loc[faults["rule"].isin(firm_rules(read_text("es"))), "firm_id"]))
     assert [h.text for h in headings] == [*(f"Empresa {f}" for f in firms), "Preguntas al organismo ejecutor"]
     assert ["pageBreakBefore" in h._p.xml for h in headings] == [False] + [True] * len(firms)
     assert len(book.tables) == len(headings)

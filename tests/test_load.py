@@ -33,6 +33,7 @@ def proved(values, kind="num", source=SOURCE, recode=None, codes=()):
     ("kind", "values", "want", "bad"),
     [
         ("num", ["1", " 2.50 ", "-3e2", "", None, "x"], [1.0, 2.5, -300.0, None, None, None], [5]),
+        ("num", ["9007199254740992", "-1e16", "1e300"], [2.0**53, None, None], [1, 2]),
         ("num", ["inf", "nan", "1e999", "1,5", "1 000", "True"], [None] * 6, [0, 1, 2, 3, 4, 5]),
         ("num", [1, 2.5, np.nan, True, "4"], [1.0, 2.5, None, 1.0, 4.0], []),
         ("int", ["2004", "2004.0", "2004.5", 2005.0], [2004.0, 2004.0, None, 2005.0], [2]),

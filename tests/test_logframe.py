@@ -127,7 +127,7 @@ def test_shipped_log_frames_use_known_tables_columns_and_remarks(name):
                     known = TABLES[row.table].named("MXN")[column].codes
                     assert not known or set(codes) <= set(known), (row.id, column)
         assert row.sources and row.due and row.unit, row.id
-        assert set(row.text) == {"es", "en"} and all(t.strip() for t in row.text.values()), row.id
+        assert set(row.text) == {"es", "en", "pt"} and all(t.strip() for t in row.text.values()), row.id
 
 
 def test_the_illustrative_thresholds_say_so():
@@ -164,7 +164,8 @@ def test_a_log_frame_of_the_users_own(tmp_path):
         ({"indicators": with_indicator(kind="difference", of=["G2"])}, "of names 'G2'"),
         ({"indicators": with_indicator(kind="joint")}, "kind joint needs of: [indicators]"),
         ({"indicators": with_indicator(kind="count", table="services", each_year=True)}, "name the date with 'dated'"),
-        ({"indicators": with_indicator(text={"es": "Ventas"})}, "text is needed in es and en"),
+        ({"indicators": with_indicator(text={})}, "G1.text: Dictionary should have at least 1 item"),
+        ({"indicators": with_indicator(text={"Spanish": "Ventas"})}, "G1.text.Spanish"),
         ({"indicators": with_indicator(from_=["none"])}, "unknown key"),
         ({"indicators": with_indicator() + with_indicator(measure="jobs")}, "found G1 twice"),
         ({"indicators": []}, "at least 1 item"),

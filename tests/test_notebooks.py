@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import subprocess
@@ -11,14 +12,17 @@ from pathlib import Path
 
 import pytest
 
-from pipeval import batch
+from pipeval.batch.inputs import NOTEBOOKS, notebook_path
 from pipeval.cli import main
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
 
-@pytest.mark.parametrize("name", ["final", "midterm", "control_group", "effects"])
+NAMES = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_notebooks_hold_prose_and_calls_only(name):
     book = json.loads((ROOT / "notebooks" / f"{name}.ipynb").read_text(encoding="utf-8"))
     code = [c for c in book["cells"] if c["cell_type"] == "code"]
@@ -26,6 +30,44 @@ def test_notebooks_hold_prose_and_calls_only(name):
     source = "\n".join("".join(c["source"]) for c in code)
     assert "def " not in source and "lambda" not in source
     assert [c for c in code if "parameters" in c["metadata"].get("tags", [])]
+
+
+def test_the_quickstart_has_ten_cells_and_its_names_exist():
+    cells = json.loads((ROOT / "notebooks" / "quickstart.ipynb").read_text(encoding="utf-8"))["cells"]
+    assert len(cells) == 10
+    source = "\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "code")
+    imports = [ast.unparse(n) for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Import | ast.ImportFrom)]
+    exec("\n".join(imports), {})
+
+
+@pytest.mark.parametrize("name", ["baseline", "midterm", "final"])
+def test_one_argument_in_one_cell_changes_the_study(name, tmp_path):
+    """The cell as it stands reads the study of the params; with a change in it, the study with that change."""
+    cells = json.loads((ROOT / "notebooks" / f"{name}.ipynb").read_text(encoding="utf-8"))["cells"]
+    source = next("".join(c["source"]) for c in cells if "".join(c["source"]).startswith("changes = {}"))
+    from pipeval import read_study
+    from pipeval.report.text import read_text
+
+    known = {
+        "read_study": read_study,
+        "read_text": read_text,
+        "params_path": ROOT / "params" / f"guanajuato_{name}.yaml",
+        "data_dir": "",
+    }
+    exec(source, known)
+    plan = known["study"]
+    assert plan == read_study(known["params_path"])
+    exec(source.replace("changes = {}", 'changes = {"did": {"method": "dr"}, "treatment": {"branches": ["leather"]}}'), known)
+    assert (known["study"].did.method, known["study"].treatment.branches) == ("dr", ("leather",))
+    assert known["study"].treatment.definition == plan.treatment.definition
+    assert 'f"{study.study}_changed" if changes else study.study' in json.dumps(cells).replace('\\"', '"')
+
+
+@pytest.mark.slow
+def test_the_quickstart_runs_and_writes_its_tables(tmp_path):
+    command = [sys.executable, "-m", "papermill", str(ROOT / "notebooks" / "quickstart.ipynb"), str(tmp_path / "run.ipynb")]
+    subprocess.run([*command, "-k", "python3", "-p", "out_dir", str(tmp_path)], check=True, cwd=tmp_path)
+    assert {"event_study.xlsx", "event_study.dta"} <= {path.name for path in tmp_path.iterdir()}
 
 
 @pytest.mark.slow
@@ -59,13 +101,13 @@ def test_a_failed_run_leaves_the_last_report_alone(tmp_path, capsys):
     assert main(["run", params, "--out", str(out)]) == 10
     assert "duplicate_key" in capsys.readouterr().err
     assert (out / "guanajuato_final" / "results.json").read_bytes() == good
-    assert {p.name for p in (out / "guanajuato_final.failed").iterdir()} == {"notebook.ipynb", "run.log"}
-    assert not list(out.glob(".guanajuato_final*"))
+    assert {p.name for p in (out / "guanajuato_final.failed").iterdir()} == {"notebook.ipynb", "run.log", "run.json"}
+    assert not list((out / ".pipeval" / "work").iterdir())
 
 
 def test_the_shipped_notebook_is_found():
-    for stage in batch.NOTEBOOKS:
-        assert batch.notebook_path(stage).is_file()
+    for stage in NOTEBOOKS:
+        assert notebook_path(stage).is_file()
 
 
 def test_help_answers_without_loading_the_analysis():

@@ -8,14 +8,12 @@ import json
 import re
 import shutil
 import tempfile
-from importlib.resources import files
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 from pydantic import ValidationError
 from scipy import stats
 
@@ -24,7 +22,8 @@ from pipeval.cli import main
 from pipeval.errors import UsageError
 from pipeval.plan import COLUMNS, detectable_difference, detectable_targets, latest_year, plan
 from pipeval.report import plan_page
-from pipeval.report.plan_page import page, plan_text, screen
+from pipeval.report.plan_page import page, screen
+from pipeval.report.text import languages, read_text
 from pipeval.study.lock import (
     DEVIATIONS,
     _beside,
@@ -489,18 +488,19 @@ def test_the_sample_keeps_its_plan(final, sample_plan):
             assert theirs[key] == (pytest.approx(value, rel=2e-4) if isinstance(value, float) else value), (key, AGAIN)
 
 
-@pytest.mark.parametrize("language", ["es", "en"])
+@pytest.mark.parametrize("language", languages())
 def test_the_plan_on_screen_and_on_paper(sample_plan, language):
-    text = plan_text(language)
+    text = read_text(language)
     lines = screen(sample_plan, text)
     first = next(line for line in lines if line.startswith("  G1 "))
     pattern = {
         "es": r"  G1 +Ventas reales +meta 10\.0\s%; +esta muestra puede detectar \d+\.\d\s%: +(sí|no)",
         "en": r"  G1 +Real sales +target 10\.0%; +this sample can detect \d+\.\d%: +(yes|no)",
+        "pt": r"  G1 +Vendas reais +meta 10,0%; +esta amostra pode detectar \d+,\d%: +(sim|não)",
     }
     assert re.fullmatch(pattern[language], first)
     compared = [line for line in lines if re.match(r"  [GP]\d ", line)]
-    ends = {re.search(r"(?<=\s)(sí|yes|no)(;.*)?$", line).start() for line in compared}
+    ends = {re.search(r"(?<=\s)(sí|yes|no|sim|não)(;.*)?$", line).start() for line in compared}
     assert len(ends) == 1, "verdicts stand below one another"
     made = as_lock(joined([sample_plan.content()]), DAY)
     written = page(sample_plan, made, text)
@@ -629,20 +629,27 @@ def test_the_sample_as_it_stood_when_its_plan_was_locked(tmp_path):
 # ── the words ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def flat(tree: dict, prefix: str = "") -> dict[str, str]:
-    found = {}
-    for key, value in tree.items():
-        found |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return found
+@pytest.mark.parametrize("language", languages())
+def test_a_plan_claims_nothing(language):
+    said = {k: v for k, v in read_text(language).entries.items() if k.startswith("plan.")}
+    assert len(said) > 70 and not [
+        k for k, v in said.items() if re.search(r"\b[Ii]mpact|\b[Pp]rove|\b[Pp]rueba que|\b[Pp]rova que", v)
+    ]
 
 
-def test_the_words_stand_in_both_languages():
-    source = files("pipeval.report").joinpath("plan.yaml").read_text(encoding="utf-8")
-    words = {language: flat(tree) for language, tree in yaml.load(source, Loader=yaml.BaseLoader).items()}
-    assert set(words) == {"es", "en"} and set(words["es"]) == set(words["en"])
-    for key, sentence in words["en"].items():
-        assert set(re.findall(r"\{(\w+)\}", sentence)) == set(re.findall(r"\{(\w+)\}", words["es"][key])), key
-        assert not re.search(r"\bimpact|\bprove", sentence + words["es"][key]), key
+def test_a_label_missing_in_this_language_is_taken_from_english_else_from_the_first():
+    outcome = Outcome(id="a", measure="sales", label={"fr": "Ventes", "en": "Sales"})
+    assert plan_page._outcome(outcome, read_text("es")).startswith("Sales (")
+    assert plan_page._outcome(outcome.model_copy(update={"label": {"fr": "Ventes"}}), read_text("es")).startswith("Ventes (")
+
+
+def test_an_indicator_speaks_any_language_its_log_frame_gives(final):
+    indicator = read_logframe("guanajuato").indicator("G4")
+    made = SimpleNamespace(study=final, logframe=SimpleNamespace(indicator=lambda key: indicator))
+    assert plan_page._name({"outcome": None, "indicator": "G4"}, made, read_text("en")) == "Better results on sales, producti…"
+    only = indicator.model_copy(update={"text": {"fr": "Mieux que les autres"}})
+    made.logframe.indicator = lambda key: only
+    assert plan_page._name({"outcome": None, "indicator": "G4"}, made, read_text("en")) == "Mieux que les autres"
 
 
 def test_every_code_has_words():
@@ -672,11 +679,11 @@ def test_every_code_has_words():
         "detectable": ("yes", "no", "not_computable", "not_compared"),
         "fate": ("keep", "set_missing", "drop_firm"),
     }
-    for language in ("es", "en"):
-        text = plan_text(language)
+    for language in languages():
+        text = read_text(language)
         assert all(text.has(f"plan.{group}.{code}") for group, found in codes.items() for code in found)
     with pytest.raises(UsageError):
-        plan_text("fr")
+        read_text("fr")
 
 
 def as_of_the_base_year(target: Path) -> Path:

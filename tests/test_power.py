@@ -11,9 +11,11 @@ from pipeval import NEVER, Panel
 from pipeval.did.detectable import detectable_table
 from pipeval.did.placebo import placebo_error
 from pipeval.did.poisson import poisson_att
-from pipeval.did.power import detectable, firms_needed, sd_of_change
-from pipeval.errors import collected
+from pipeval.did.power import detectable, firms_needed, intraclass, lost_a_year, mde, sd_of_change
+from pipeval.errors import DesignError, collected
 from pipeval.matching.match import match
+from pipeval.report.sentences import allowances
+from pipeval.report.text import escape, read_text
 from pipeval.study.specs import DidSpec, Outcome, Power
 
 BASE, YEAR = 2003, 2005
@@ -97,3 +99,137 @@ def test_firms_needed_detect_what_they_are_needed_for():
         n = firms_needed(effect, 0.5, ratio, Power())
         assert detectable(0.5, n, ratio * n, Power()) <= abs(effect) < detectable(0.5, n - 1, ratio * (n - 1), Power())
     assert np.isnan(firms_needed(0.0, 0.5, 1.0, Power())) and np.isnan(detectable(0.5, 1, 1, Power()))
+
+
+# ---------------------------------------------------------------- firms that are lost, clusters that share
+
+
+def spread_of(**changes) -> pd.Series:
+    own = {"sd": 0.5, "basis": "observed", "level": 7.0, "n_treated": 100, "n_control": 300.0, "reason": "", "horizon": 3}
+    return pd.Series(own | {"lost": 0.0, "icc": np.nan, "mates": 0.0, "clusters": np.nan} | changes)
+
+
+def test_what_a_cluster_shares_by_hand():
+    """Groups {1, 2}, {4, 5, 6}, {0}: B = (2·2.25 + 3·4 + 9)/2 = 12.75, W = 2.5/3, n₀ = (6 − 14/6)/2 = 11/6."""
+    values, groups = np.array([1.0, 2.0, 4.0, 5.0, 6.0, 0.0]), np.array([7, 7, 3, 3, 3, 9])
+    wanted = (12.75 - 2.5 / 3) / (12.75 + 5 / 6 * 2.5 / 3)
+    assert intraclass(values, groups) == pytest.approx(wanted, abs=1e-12)
+    order = [4, 0, 5, 2, 1, 3]
+    assert intraclass(values[order] + 100, groups[order]) == pytest.approx(wanted, abs=1e-10)
+    assert intraclass(np.array([1.0, -1.0, 1.0, -1.0]), np.array([0, 0, 1, 1])) == 0.0  # less alike than at random
+    for few in (np.zeros(6, int), np.arange(6)):
+        assert np.isnan(intraclass(values, few))
+    assert np.isnan(intraclass(np.ones(6), groups))
+
+
+def test_firms_lost_between_surveys_by_hand():
+    """Ten firms in 2000, eight of them later on; of 8 + 1 in 2002 six in 2003: stay .8 · 6/9, in three years."""
+    seen = {2000: range(10), 2002: [*range(8), 10], 2003: [*range(6), 11], 2004: range(2)}
+    rows = [(f"f{i:02d}", y) for y, firms in seen.items() for i in firms]
+    ids = pd.Index(sorted({f for f, _ in rows}), name="firm_id")
+    outcomes = pd.DataFrame({"y": 1.0, "z": np.nan}, pd.MultiIndex.from_tuples(rows, names=["firm_id", "period"]))
+    outcomes.loc[("f03", 2003), :] = np.nan, 5.0  # a figure of another outcome: still there
+    panel = Panel(pd.DataFrame({"cohort": [2004.0] * 4 + [NEVER] * (len(ids) - 4)}, ids), outcomes.sort_index())
+    assert lost_a_year(panel, 2004) == pytest.approx(1 - (0.8 * 6 / 9) ** (1 / 3), abs=1e-12)
+    assert lost_a_year(panel, 2003) == pytest.approx(1 - 0.8**0.5, abs=1e-12)
+    assert lost_a_year(panel, 2002) == lost_a_year(panel, 1990) == 0.0
+    without = Panel(panel.firms, outcomes.drop([(f"f{i:02d}", 2002) for i in (0, 1)]).sort_index())
+    assert lost_a_year(without, 2004) == pytest.approx(1 - (0.8 * 4 / 7) ** (1 / 3), abs=1e-12)  # who comes back was not lost
+
+
+def test_the_formula_with_loss_and_clusters_by_hand():
+    """Bloom's multiple with 25 − 1 degrees of freedom, √(1 + 4 · .1) for what clusters share, 1 − .9³ of the firms lost."""
+    one = np.sqrt(1 / 100 + 1 / 300)
+    plain, stay = mde(spread_of(), Power(attrition=0.0)), 0.9**3
+    assert plain["mde"] == pytest.approx((stats.t.ppf(0.975, 398) + stats.t.ppf(0.8, 398)) * 0.5 * one, abs=1e-12)
+    assert (plain["attrition"], plain["design_effect"]) == (0.0, 1.0) and np.isnan([plain["icc"], plain["clusters"]]).all()
+    lost = mde(spread_of(lost=0.1), Power(), 0.2)
+    df = 400 * stay - 2
+    wanted = (stats.t.ppf(0.975, df) + stats.t.ppf(0.8, df)) * 0.5 * one / np.sqrt(stay)
+    assert lost["mde"] == pytest.approx(wanted, abs=1e-12) and lost["attrition"] == pytest.approx(1 - stay)
+    assert (lost["n_treated"], lost["n_control"]) == (100, 300.0)
+    assert abs(lost["firms_needed"] - mde(spread_of(), Power(), 0.2)["firms_needed"] / stay) <= 1 / stay + 1
+    both = mde(spread_of(lost=0.1, icc=0.1, mates=4.0, clusters=25), Power(), 0.2)
+    multiple = stats.t.ppf(0.975, 24) + stats.t.ppf(0.8, 24)
+    assert both["mde"] == pytest.approx(multiple * 0.5 * np.sqrt(1.4) * one / np.sqrt(stay), abs=1e-12)
+    assert (both["icc"], both["design_effect"], both["clusters"]) == (0.1, pytest.approx(1.4), 25)
+    n = both["firms_needed"]
+    spread = 0.5 * np.sqrt(1.4)
+    found = [detectable(spread, k, 3 * k, Power(), 1 - stay, k / 4) for k in (n, n - 1)]  # a cluster for four treated firms
+    assert found[0] <= 0.2 < found[1]
+
+
+def test_what_is_declared_goes_before_what_is_learnt():
+    spread = spread_of(lost=0.1, icc=0.1, mates=4.0, clusters=25)
+    found = mde(spread, Power(attrition=0.02, icc=0.3))
+    assert found["attrition"] == pytest.approx(1 - 0.98**3) and (found["icc"], found["design_effect"]) == (0.3, pytest.approx(2.2))
+    alone = mde(spread_of(), Power(icc=0.3))
+    assert alone["design_effect"] == 1.0 and np.isnan(alone["icc"])  # firms are the clusters: nothing is shared
+    assert "declare power.icc" in mde(spread_of(mates=4.0, clusters=25), Power())["reason"]
+    assert "1 cluster(s)" in mde(spread_of(icc=0.0, mates=99.0, clusters=1), Power())["reason"]
+    assert mde(spread_of(mates=4.0, clusters=25), Power(icc=0.0))["design_effect"] == 1.0
+
+
+def grouped(n: int = 12) -> Panel:
+    """Years 2002 and 2003; six treated firms in clusters of three, two and one, six others alone."""
+    ids = pd.Index([f"f{i:02d}" for i in range(n)], name="firm_id")
+    change = np.array([1.0, 2, 3, 5, 6, 9, 1, 0, -1, 2, 4, 3])
+    index = pd.MultiIndex.from_product([ids, [2002, 2003]], names=["firm_id", "period"])
+    firms = pd.DataFrame({"cohort": [2004.0] * 6 + [NEVER] * 6, "group": [*"aaabbc", *[None] * 6]}, ids)
+    return Panel(firms, pd.DataFrame({"y": np.column_stack([np.zeros(n), change]).ravel()}, index))
+
+
+def test_clusters_of_the_treated_by_hand():
+    """Σn²/N − 1 = 14/6 − 1 = 4/3 for the treated and 0 for the others: 2/3 where the arms vary alike; three clusters count."""
+    panel = grouped()
+    found = sd_of_change(panel, "y", 1, clusters=panel.firms["group"])
+    wanted = intraclass(np.array([1.0, 2, 3, 5, 6, 9]), np.array([0, 0, 0, 1, 1, 2]))
+    assert found["icc"] == pytest.approx(wanted, abs=1e-12) and 0.5 < wanted < 1
+    assert (found["mates"], found["clusters"]) == (pytest.approx(2 / 3), 3)
+    alone = sd_of_change(panel, "y", 1)
+    assert np.isnan(alone["icc"]) and (alone["mates"], alone["sd"]) == (0.0, found["sd"])
+    both = panel.firms["group"].fillna("others").to_frame("one").assign(two=[*"xyzxyz", *"uvwrst"])
+    two = sd_of_change(panel, "y", 1, clusters=both)
+    assert two["mates"] == pytest.approx((4 / 3 + 5) / 2)  # of two ways the one that widens the error more: six others in one
+    weights = pd.Series([2.0, 1, 1, 1, 1, 1] + [1.0] * 6, panel.firms.index)
+    heavy = sd_of_change(panel, "y", 1, weights=weights, clusters=panel.firms["group"])
+    own, other = (16 + 4 + 1) / 9 - 1, 0.0  # Σ W_c²/Σw² − 1
+    shares = np.array([9 / 49, 1 / 6])
+    assert heavy["mates"] == pytest.approx(shares @ [own, other] / shares.sum())
+
+
+def test_the_table_takes_clusters_from_the_study_and_loss_from_the_surveys(small):
+    panel = made()
+    firms = panel.firms.assign(group=np.where(np.isfinite(panel.firms["cohort"]), np.arange(60) % 5, np.nan))
+    panel = Panel(firms, panel.outcomes)
+    plain, row = row_of(small, panel), row_of(small, panel, {"cluster": "group"})
+    assert (plain["design_effect"], plain["attrition"]) == (1.0, 0.0) and np.isnan([plain["icc"], plain["clusters"]]).all()
+    treated = firms["group"].dropna()
+    mates = ((treated.value_counts() ** 2).sum() / 20 - 1) * (1 / 20) / (1 / 20 + 1 / 40)
+    assert row["clusters"] == treated.nunique() and row["icc"] >= 0
+    assert row["design_effect"] == pytest.approx(1 + row["icc"] * mates)
+    df = treated.nunique() - 1
+    multiple = stats.t.ppf(0.975, df) + stats.t.ppf(0.8, df)
+    error = row["sd_change"] * np.sqrt(row["design_effect"] * (1 / 20 + 1 / 40))
+    assert row["mde"] == pytest.approx(multiple * error, abs=1e-12)
+    sold = row_of(small, panel, {"cluster": "group"}, id="sold", scale="poisson")
+    assert sold["design_effect"] == 1.0 and sold["clusters"] == row["clusters"]  # its placebo is clustered already
+    gone = panel.outcomes.drop([(f, y) for f in firms.index[:6] for y in (2002, 2003)])
+    lost = row_of(small, Panel(firms, gone))
+    assert lost["attrition"] == pytest.approx(1 - 0.9)  # two years of the two that follow
+    with pytest.raises(DesignError, match="'nowhere' must be"):
+        row_of(small, panel, {"cluster": "nowhere"})
+
+
+@pytest.mark.parametrize("language", ["en", "es", "pt"])
+def test_the_report_says_what_the_formula_allows_for(language):
+    text = read_text(language)
+    study = {"treatment": {"reference_year": 2006}, "did": {"cluster": "business_cluster"}}
+    rows = pd.DataFrame({"mde_share": [0.1, np.nan], "attrition": [0.087, 0.5], "icc": [0.08, 0.9], "design_effect": [1.46, 9.0]})
+    lost, shared = allowances(rows, study, text)
+    assert "2006" in lost and escape(text.number(0.087, "pct0")) in lost
+    assert escape(text.number(0.08, "dec2")) in shared and escape(text.number(1.46, "dec2")) in shared
+    assert escape(text.label("cluster", "business_cluster")) in shared
+    alone = rows.assign(icc=np.nan, design_effect=1.0)
+    assert allowances(alone, study, text) == [lost] and allowances(alone.assign(attrition=0.0), study, text) == []
+    assert allowances(rows[["mde_share"]], study, text) == []

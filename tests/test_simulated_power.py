@@ -94,17 +94,30 @@ def test_numbers_do_not_depend_on_workers_or_jobs(small, monkeypatch, workers):
 
 def test_shocks_that_stay_and_shocks_that_pass_are_told_apart(small):
     panel, _, study, _ = setting(small, made(n=4000), power={"icc": 0.4, "attrition": 0.1})
-    found = learnt(module._before(panel, study.outcomes[0], study), "y", study)
+    found = learnt(module._before(panel, study), "y", study)
     assert found.lasting == pytest.approx(0.09, rel=0.1) and found.passing == pytest.approx(0.04, rel=0.1)
     assert found.basis == "observed" and found.shapes.std(ddof=1) == pytest.approx(1, abs=1e-9)
     assert (found.icc, found.attrition, found.silent) == (0.4, 0.1, 0.0)
 
 
 def test_what_a_cluster_shares_is_learnt(small):
-    panel, _, study, outcome = setting(small, made(n=6000, clusters=300, icc=0.5, passing=0.0))
-    assert learnt(module._before(panel, outcome, study), "y", study).icc == pytest.approx(0.5, abs=0.05)
-    alone, _, study, outcome = setting(small, made(n=600, clusters=60, icc=0.0))
-    assert learnt(module._before(alone, outcome, study), "y", study).icc < 0.06
+    panel, _, study, _ = setting(small, made(n=6000, clusters=300, icc=0.5, passing=0.0))
+    assert learnt(module._before(panel, study), "y", study).icc == pytest.approx(0.5, abs=0.05)
+    alone, _, study, _ = setting(small, made(n=600, clusters=60, icc=0.0))
+    assert learnt(module._before(alone, study), "y", study).icc < 0.06
+
+
+def test_loss_is_learnt_from_every_outcome_and_goes_after_what_is_declared(small):
+    """Half of the firms are seen no more after 2002, ten of them in this outcome only; from 2000 to 2003 is three years."""
+    panel, _, study, _ = setting(small, made(n=100), power={"attrition": None})
+    firm, period = (panel.outcomes.index.get_level_values(k) for k in (0, 1))
+    gone = firm.isin(panel.firms.index[:50]) & (period > 2002)
+    outcomes = panel.outcomes.assign(y=panel.outcomes["y"].mask(gone), z=1.0)
+    outcomes.loc[gone & ~firm.isin(panel.firms.index[:10]), "z"] = np.nan
+    before = module._before(Panel(panel.firms, outcomes), study)
+    assert learnt(before, "y", study).attrition == pytest.approx(1 - 0.6 ** (1 / 3), abs=1e-12)
+    declared = study.model_copy(update={"power": Power(attrition=0.07)})
+    assert learnt(before, "y", declared).attrition == 0.07
 
 
 def test_what_cannot_be_learnt_is_a_reason(small):
@@ -125,8 +138,8 @@ def test_what_cannot_be_learnt_is_a_reason(small):
 
 
 def test_a_future_has_the_variance_the_loss_and_the_clusters_it_should(small):
-    panel, _, study, outcome = setting(small, made(n=3000, clusters=40))
-    before = module._before(panel, outcome, study)
+    panel, _, study, _ = setting(small, made(n=3000, clusters=40))
+    before = module._before(panel, study)
     shapes = np.random.default_rng(0).normal(size=5000)
     future = Future(0.09, 0.04, "observed", (shapes - shapes.mean()) / shapes.std(), 0.5, 0.1, 0.2, 0.9)
     drawn = module._continued(before, "y", study, future, np.random.default_rng(3))
@@ -148,7 +161,7 @@ def test_a_future_has_the_variance_the_loss_and_the_clusters_it_should(small):
 @pytest.mark.parametrize("effect", [0.25, -1.0])
 def test_an_effect_moves_the_estimate_by_itself_and_leaves_the_error(small, did, effect):
     panel, sample, study, outcome = setting(small, made(), did=did)
-    before = module._before(panel, outcome, study)
+    before = module._before(panel, study)
     future = learnt(before, "y", study)
     drawn = module._continued(before, "y", study, future, np.random.default_rng(5))
     cohort = drawn.firms["cohort"].reindex(drawn.outcomes.index.get_level_values("firm_id")).to_numpy()

@@ -262,7 +262,7 @@ def test_rules_of_a_link(ends, more, expected):
 def small_chain(activity_types=("fair",)) -> Plan:
     frame = read_logframe("guanajuato")
     link = Link(**{"from": "C2.2", "to": "G2"}, text={"es": "a", "en": "b"}, activity_types=activity_types)
-    return Plan(links=(link,), indicator=frame.indicator)
+    return frame.model_copy(update={"links": (link,)})
 
 
 def test_a_link_gathers_its_evidence():
@@ -308,7 +308,7 @@ def test_shipped_chains_lead_from_components_to_the_top(name):
     assert len(frame.links) >= 12 and {levels[k.target] for k in frame.links} >= {1, 2}
     for link in frame.links:
         assert levels[link.source] <= levels[link.target] and set(link.activity_types) <= set(codes)
-        assert set(link.text) == {"es", "en"} and all(len(t) < 140 for t in link.text.values())
+        assert set(link.text) == {"es", "en", "pt"} and all(len(t) < 140 for t in link.text.values())
     assert len({(k.source, k.target) for k in frame.links}) == len(frame.links)
 
 

@@ -546,7 +546,7 @@ POWER = pd.DataFrame({"outcome": ["ln_sales", "ln_scrap"], "mde": [np.log(1.25),
 
 def test_the_verdict_table_keeps_the_axes_apart():
     table = verdict_table(FRAME, study(), FULL, EFFECTS, COUNTS, CHECKS, POWER).set_index("id")
-    assert table.reset_index().columns.tolist() == list(COLUMNS)
+    assert table.reset_index().columns.tolist() == FRAME.worded(COLUMNS)
     assert set(table["attainment"]) <= set(STATES) and set(table["evidence"]) <= set(GRADES)
     assert table["attainment"].to_dict() == {
         "G1": "not_yet_due", "G2": "not_yet_due", "G3": "not_yet_due", "G4": "not_yet_due",

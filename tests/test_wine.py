@@ -41,7 +41,7 @@ def walked(study) -> dict:
         cells = {key: found["cells"][key] for key in ("ln_sales", "ln_va_job", "ln_unit_cost")}
         panel, sample = group["panel"], group["sample"]
         checks = design_checks(start["everyone"], panel, sample, study, cells, group["balance"], found["paths"])
-        judged = stages.verdicts(data, start, group, power, found, Stage({}, {"design_checks": checks}), study)
+        judged = stages.verdicts(data, start, group, power, found, Stage({}, {"design_checks": checks}, (), study), study)
     return {"data": data, "start": start, "found": found, "judged": judged}
 
 

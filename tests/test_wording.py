@@ -10,6 +10,8 @@ import pytest
 
 from pipeval.report.bundle import Bundle
 from pipeval.report.judgement import ATTAINMENT, EVIDENCE, answer, verdict_paragraphs
+from pipeval.report.labels import in_sentence
+from pipeval.report.sentences import SENTENCES
 from pipeval.report.text import Text, read_text
 
 NAN = float("nan")
@@ -254,3 +256,35 @@ def test_the_answer_claims_no_more_than_its_rows(text):
     short = "\n".join(answer(Bundle.build(study, {"verdicts": pd.DataFrame(rows)}), text))
     assert not IMPACT.search(short) and not NO_EFFECT.search(short)
     assert re.search(r"(demonstrated for|demostrada en|demostrad\w+ (en|para)) P0", short)
+
+
+def test_a_failed_check_and_not_precision_is_named_as_the_reason(text):
+    row = judged("not_met", "inconclusive", "growth", remarks="check_fail=amounts")
+    shown = paragraph(row, "growth", text)
+    reason = text.say("code.remarks.check_fail", {"value": in_sentence(text.label("check", "amounts"))})
+    assert reason in bare(shown.split("::: howto")[0]) and bare(shown).count(reason) == 1
+    assert text.number(0.05, "pct") not in bare(shown.split("::: howto")[0])  # what the sample could have seen
+
+
+def test_where_all_fare_alike_the_answer_counts_them_once(text):
+    study = {"study": "by_hand", "stage": "final", "did": {"level": 0.95}, "outcomes": []}
+    told = {
+        "en": {1: "The only purpose indicator reached its target.", 2: "Each of the two purpose indicators reached its target."},
+        "es": {1: "el único indicador de", 2: "En los dos indicadores de"},
+    }[text.language]
+    for number, words in told.items():
+        rows = [judged("met", "indicative", "growth", id=f"P{i}", level="purpose") for i in range(number)]
+        assert words in "\n".join(answer(Bundle.build(study, {"verdicts": pd.DataFrame(rows)}), text))
+    rows = [judged(a, "indicative", "growth", id=a, level="purpose") for a in ("met", "not_met")]
+    short = "\n".join(answer(Bundle.build(study, {"verdicts": pd.DataFrame(rows)}), text))
+    assert {"en": "one reached its target and one did not", "es": " y una no"}[text.language] in short
+
+
+def test_a_chosen_share_has_no_idle_decimals_and_a_loss_has_its_sign_first(text):
+    power = pd.DataFrame({"design": "adjusted", "outcome": ["ln_sales"], "mde_share": [0.1], "detectable": [True], "reason": [""]})
+    study = {"study": "by_hand", "stage": "final", "power": {"power": 0.8, "alpha": 0.025}, "outcomes": []}
+    said = SENTENCES["power"](Bundle.build(study, {"power": power}), text)[0].replace("\\", "").replace("\xa0", "")
+    assert "80%" in said and "2.5%" in said and "80.0" not in said
+    drawn = {"measure": "npv_usd", "central": 9e5, "drawn_low": -1.2e6, "drawn_high": 3e6, "share_positive": 0.7, "note": ""}
+    said = SENTENCES["returned"](Bundle.build(study, {"return": pd.DataFrame([drawn])}), text)[0]
+    assert "−US$ 1.20" in said.replace("\\", "") and "US$ −" not in said

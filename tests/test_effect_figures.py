@@ -1,34 +1,23 @@
-"""Plots of effects: what stands where, in per cent, and with which words."""
+"""Figures of effects: what stands where, in per cent, and with which words."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
 import pytest
+from axes_fixture import axes, legend, ticks
 from matplotlib.colors import to_hex
-from matplotlib.figure import Figure
 
+from pipeval.figures.axes import BLUE, ORANGE, PALE, QUIET
+from pipeval.figures.choices import CHOICES, curve, curve_choices, curve_rows
+from pipeval.figures.doubts import honest_sets, sensitivity, sensitivity_rows
+from pipeval.figures.effects import detectable, dose_curve, event_study, forest, shown
 from pipeval.report.bundle import Bundle
-from pipeval.report.curve_plots import CHOICES, curve, curve_choices, curve_rows
-from pipeval.report.did_plots import detectable, event_study, forest, sensitivity, sensitivity_rows, shown
-from pipeval.report.figures import FIGURES, draw
-from pipeval.report.plots import BLUE, ORANGE, PALE, QUIET
+from pipeval.report.drawing import FIGURES, draw, figures_of
 from pipeval.report.text import languages, read_text
 
 LOG = float(np.log(1.1))  # ten per cent
-
-
-def axes():
-    return Figure().subplots()
-
-
-def ticks(axis) -> list[str]:
-    axis.figure.canvas.draw()
-    return [label.get_text() for label in axis.get_ticklabels()]
-
-
-def legend(ax) -> list[str]:
-    return ax.get_legend_handles_labels()[1]
+TARGET = read_text("en").say("figure.target")
 
 
 def points(ax, colour: str) -> np.ndarray:
@@ -153,20 +142,20 @@ def test_the_headline_and_its_doubts_share_an_axis():
     names = ticks(ax.yaxis)
     assert names[::-1][0] == "Headline" and names[0] == "Trends may differ by 1.0 × what was seen before"
     lines = {line.get_label(): line.get_xdata()[0] for line in ax.lines}
-    assert lines["Target or relevant effect"] == pytest.approx(10) and 0 in lines.values()
+    assert lines[TARGET] == pytest.approx(10) and 0 in lines.values()
     ends = segments(ax, BLUE)
     np.testing.assert_allclose(ends[ends[:, 1] == 6][0, [0, 2]], 100 * np.expm1([0.05, 0.14]))
     bars = {round(bar.get_x(), 3): round(bar.get_x() + bar.get_width(), 3) for bar in ax.patches if 0.3 < bar.get_height() < 0.5}
     assert bars == {round(100 * np.expm1(a), 3): round(100 * np.expm1(b), 3) for a, b in ((0.07, 0.12), (0.08, 0.11))}
     assert legend(ax) == [
-        "Target or relevant effect",
+        TARGET,
         "Confidence interval",
         "Interval that allows for a difference in trends",
         "Bounds or range",
     ]
     quiet = axes()
     sensitivity(rows, quiet, scale="level")
-    assert "Target or relevant effect" not in legend(quiet) and quiet.get_xlabel() == "Effect (in the outcome's unit)"
+    assert TARGET not in legend(quiet) and quiet.get_xlabel() == "Effect (in the outcome's unit)"
 
 
 # effects by year, by outcome, and what can be detected
@@ -197,6 +186,57 @@ def test_event_studies_are_drawn_in_the_unit_of_their_scale(scale, top, words):
     assert legend(plain) == ["Pointwise interval"]
 
 
+def test_an_event_that_reaches_far_is_cut_and_says_how_far():
+    ax = axes()
+    event_study(
+        path().assign(conf_high=[0.09, np.nan, np.log(9), 0.17], band_high=[0.12, np.nan, np.log(10), np.nan]), ax, scale="log"
+    )
+    assert ax.get_ylim()[1] < 30 and [t.get_text() for t in ax.texts] == ["800"]
+    arrows = [c for c in ax.collections if not c.get_clip_on()]
+    assert len(arrows) == 1 and arrows[0].get_offsets()[0].tolist() == [0, ax.get_ylim()[1]]
+
+
+def doses() -> pd.DataFrame:
+    return pd.DataFrame({
+        "division": ["dose", "dose", "dose", "trend", "component"], "group": ["high", "low", "middle", "per_step", "both"],
+        "estimate": [LOG, 0.0, 0.05, 0.02, 9.0], "conf_low": [0.05, -0.1, 0.0, -0.01, 8.0], "conf_high": [0.2, 0.1, 0.1, 0.05, 9.5],
+        "n_treated": [30.0, 1200.0, 20.0, np.nan, 50.0],
+    })  # fmt: skip
+
+
+def test_doses_stand_in_order_with_their_intervals_and_the_trend():
+    ax = axes()
+    dose_curve(doses(), ax, scale="log")
+    dots, trend = ax.containers[0].lines[0], next(line for line in ax.lines if line.get_label() == "Trend over the three")
+    np.testing.assert_allclose(dots.get_xydata(), [[0, 0], [1, 100 * np.expm1(0.05)], [2, 10]])
+    ends = np.array(ax.containers[0].lines[2][0].get_segments())[:, :, 1]
+    np.testing.assert_allclose(ends, 100 * np.expm1([[-0.1, 0.1], [0.0, 0.1], [0.05, 0.2]]))
+    middle = (LOG + 0.05) / 3
+    np.testing.assert_allclose(trend.get_ydata(), 100 * np.expm1([middle - 0.02, middle, middle + 0.02]))
+    assert ticks(ax.xaxis) == ["Low\n(1,200)", "Middle\n(20)", "High\n(30)"]
+    two = axes()
+    dose_curve(doses()[lambda t: t["group"] != "middle"], two)
+    assert legend(two) == ["Confidence interval"] and ticks(two.xaxis) == ["Low\n(1,200)", "High\n(30)"]
+
+
+def test_honest_sets_widen_with_the_bound_and_say_where_zero_comes_in():
+    ax = axes()
+    honest_sets(tables()["honest"].assign(breakdown=0.3), ax, scale="log")
+    ends = segments(ax, QUIET)
+    np.testing.assert_allclose(
+        ends, [[0.5, 100 * np.expm1(-0.02), 0.5, 100 * np.expm1(0.2)], [1, 100 * np.expm1(-0.1), 1, 100 * np.expm1(0.3)]]
+    )
+    lines = {line.get_label(): line for line in ax.lines}
+    assert lines["Zero excluded up to"].get_xdata()[0] == 0.3 and lines["Headline"].get_ydata()[0] == pytest.approx(10)
+    assert ticks(ax.xaxis) == ["0.0", "0.5", "1.0"]
+    late = axes()
+    honest_sets(tables()["honest"].assign(breakdown=1.9), late)
+    assert late.get_xlim()[1] > 1.9  # a line beyond the axis would read as none
+    lost = axes()
+    honest_sets(tables()["honest"].assign(breakdown=0.0), lost)
+    assert "Zero excluded up to" not in legend(lost)
+
+
 def wide() -> pd.DataFrame:
     """Three effects of like size and one that reaches ten times as far."""
     return pd.DataFrame({
@@ -212,7 +252,7 @@ def test_a_wide_interval_does_not_hide_the_others():
     assert -12 < low < -10 and 10 < high < 12
     assert [t.get_text() for t in ax.texts] == ["90 (−20 to 300)"]
     np.testing.assert_allclose(segments(ax, BLUE)[0, [0, 2]], [low, high])  # bottom row, cut at both ends
-    assert legend(ax) == ["Target or relevant effect", "Minimum detectable effect"]
+    assert legend(ax) == [TARGET, "Minimum detectable effect"]
     np.testing.assert_allclose(np.sort(points(ax, ORANGE)[:, 0]), [-5, 5, 10])
     near = axes()
     forest(wide().iloc[:3], near)
@@ -226,7 +266,7 @@ def test_bars_that_reach_far_are_cut_and_say_how_far():
     ax = axes()
     detectable(table, ax)
     assert [t.get_text() for t in ax.texts] == ["130"] and max(bar.get_width() for bar in ax.patches) < 15
-    assert legend(ax) == ["Target or relevant effect", "Minimum detectable effect, simulated", "Detectable: Yes", "Detectable: No"]
+    assert legend(ax) == [TARGET, "Minimum detectable effect, simulated", "Detectable: Yes", "Detectable: No"]
     np.testing.assert_allclose(np.sort(points(ax, ORANGE)[:, 0]), [5, 5, 10])  # a size: the sign that is sought is not drawn
     plain = axes()
     detectable(table.drop(columns="mde_simulated"), plain)
@@ -262,7 +302,7 @@ def bundle() -> Bundle:
 
 def test_every_figure_of_effects_is_drawn(tmp_path):
     made = draw(bundle(), tmp_path, read_text("es"))
-    assert set(made) == {"power", "effects", "event_study", "curve", "sensitivity"}
+    assert set(made) == {"power", "effects", "event_study", "curve", "sensitivity", "honest"}
     assert all(path.stat().st_size > 5000 for path in made.values())
 
 
@@ -292,5 +332,5 @@ def test_every_word_of_the_curve_is_in_every_language():
     for language in languages():
         text = read_text(language)
         keys = [f"figure.curve.{column}.{code}" for column, codes in CHOICES.items() for code in ("heading", *codes)]
-        keys += [f"figure.{name}.{part}" for name in FIGURES for part in ("caption", "alt")]
+        keys += [f"figure.{name}.{part}" for name in figures_of("final") | figures_of("midterm") for part in ("caption", "alt")]
         assert [k for k in keys if not text.has(k)] == []

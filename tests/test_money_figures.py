@@ -5,17 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from axes_fixture import axes
 from matplotlib.colors import to_hex
 from matplotlib.dates import num2date
-from matplotlib.figure import Figure
 
-from pipeval.report.money_plots import cofinancing_path, counterpart_path, s_curve
-from pipeval.report.plots import BLUE, ORANGE, QUIET
+from pipeval.figures import cofinancing_path, counterpart_path, s_curve
+from pipeval.figures.axes import BLUE, ORANGE, QUIET
 from pipeval.report.text import languages, read_text
-
-
-def axes():
-    return Figure().subplots()
 
 
 def line(ax, colour: str) -> tuple[list[str], list[float]]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from axes_fixture import drawn, ticks
 from matplotlib.colors import to_rgb
-from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from pipeval.report.opinion_plots import response_map, satisfaction_bars
+from pipeval.figures import response_map, satisfaction_bars
 from pipeval.report.text import languages, read_text
 
 
@@ -38,21 +38,8 @@ MAP = pd.DataFrame(
 ).assign(by="component", component="2.1", activity_id=None)
 
 
-def drawn(function, table, text=None):
-    """The axes after drawing; the canvas is drawn too, so that every label is made."""
-    figure = Figure()
-    ax = figure.subplots()
-    function(table, ax, text)
-    figure.canvas.draw()
-    return ax
-
-
 def written(ax) -> list[str]:
     return [t.get_text() for t in ax.texts]
-
-
-def ticks(axis) -> list[str]:
-    return [label.get_text() for label in axis.get_ticklabels()]
 
 
 def test_bars_diverge_from_the_middle_of_score_three():

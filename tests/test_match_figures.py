@@ -8,20 +8,20 @@ import zipfile
 import numpy as np
 import pandas as pd
 import pytest
+from axes_fixture import drawn, ticks
 from docx import Document
 from matplotlib.colors import to_hex
-from matplotlib.figure import Figure
 from openpyxl import load_workbook
 
 from pipeval.errors import DataError, DesignError, PipevalError, UsageError
+from pipeval.figures import densities, ecdf_plot, qq_plot, score_jitter
+from pipeval.figures.axes import BLUE, ORANGE, QUIET
 from pipeval.matching.balance import balance_table, short_balance
 from pipeval.matching.distributions import ecdf_table, quantile_table, score_density_table, score_table
 from pipeval.matching.match import match
 from pipeval.matching.match_map import match_map, reason_table
 from pipeval.report import export
 from pipeval.report.export import write_table
-from pipeval.report.match_plots import densities, ecdf_plot, qq_plot, score_jitter
-from pipeval.report.plots import BLUE, ORANGE, QUIET
 from pipeval.report.text import languages, read_text
 from pipeval.study.match_spec import MatchSpec
 
@@ -42,19 +42,6 @@ def firms() -> pd.DataFrame:
 @pytest.fixture(scope="module")
 def sample(firms):
     return match(firms, MatchSpec(covariates=("ln_workers",), exact=("branch",), caliper=0.2, method="nearest", ratio=2))
-
-
-def drawn(function, table, text=None):
-    """The axes after drawing; the canvas is drawn too, so that every label is made."""
-    figure = Figure()
-    ax = figure.subplots()
-    function(table, ax, text)
-    figure.canvas.draw()
-    return ax
-
-
-def ticks(axis) -> list[str]:
-    return [label.get_text() for label in axis.get_ticklabels()]
 
 
 # plots

@@ -5,26 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from axes_fixture import axes, legend, ticks
 from matplotlib.colors import to_hex
-from matplotlib.figure import Figure
 
-from pipeval.report.plots import BLUE, PALE, QUIET
+from pipeval.figures import benchmark_forest, return_distribution, tornado
+from pipeval.figures.axes import BLUE, PALE, QUIET
 from pipeval.report.text import languages, read_text
-from pipeval.report.value_plots import benchmark_forest, return_distribution, tornado
-
-
-def axes():
-    return Figure().subplots()
-
-
-def ticks(axis) -> list[str]:
-    axis.figure.canvas.draw()
-    return [label.get_text() for label in axis.get_ticklabels()]
-
-
-def legend(ax) -> list[str]:
-    return ax.get_legend_handles_labels()[1]
-
 
 TORNADO = pd.DataFrame(
     {
