@@ -722,7 +722,8 @@ def test_child_and_kernel_end_with_a_batch_that_is_killed(small, out, tmp_path):
 @pytest.mark.skipif(os.name != "posix", reason="signals are sent otherwise on Windows")
 def test_ctrl_c_leaves_the_last_report_and_nothing_else(small, out, fake, tmp_path):
     assert batch(small, out) == 0
-    script = "import sys, pathlib; from pipeval.batch import execute; from pipeval.cli import main\n"
+    script = "import signal, sys; from pipeval.batch import execute; from pipeval.cli import main\n"
+    script += "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's background jobs inherit that it is ignored
     busy = "import os, pathlib, time; pathlib.Path(os.environ['BEGUN']).touch(); time.sleep(300)"
     script += f"execute.CHILD = (sys.executable, '-c', {busy!r}); execute._GRACE = 0.1\n"
     script += f"sys.exit(main(['run', {str(small.params)!r}, '--out', {str(out)!r}, '--force']))"
