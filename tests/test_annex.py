@@ -94,7 +94,7 @@ def test_numbers_keep_their_digits_and_show_what_paper_shows(tmp_path):
     sheet = made(tmp_path, {"effects": rows}, ES)["effects"]
     shown = {sheet.cell(4, j).value: [sheet.cell(i, j) for i in (5, 6, 7)] for j in range(1, len(rows) + 1)}
     assert [c.value for c in shown["effect"]] == [0.0912345, -0.05, 12.5]
-    assert [c.number_format for c in shown["effect"]] == ["+0.0%;-0.0%;0.0%", '+0.0%" pp";-0.0%" pp";0.0%" pp"', "#,##0.0"]
+    assert [c.number_format for c in shown["effect"]] == ["+0.0%;-0.0%;0.0%", '+0.0%"\u00a0pp";-0.0%"\u00a0pp";0.0%"\u00a0pp"', "#,##0.0"]
     assert shown["p_value"][0].number_format == '[<0.0005]"<0.001";0.000' and shown["p_value"][2].value is None
     assert shown["n_treated"][0].number_format == "#,##0" and shown["cohort"][0].number_format == "0"
     assert shown["due"][0].value == datetime(2004, 2, 29) and shown["due"][0].number_format == "[$-80A]d mmm yyyy"

@@ -699,7 +699,7 @@ def test_power_parts_and_prices_are_said_in_a_sentence():
     table = _printed("power")
     assert "| 10.5%" in table and "| 77.5%" in table
     margins = _printed("margins")
-    assert "+20.3 pp" in margins and "−1.0%" in margins and "conditional" in margins
+    assert "+20.3\u00a0pp" in margins and "−1.0%" in margins and "conditional" in margins
     shares = _printed("shares")
     assert "| 18.4% | 13.1% to 25.2% | +12.2" in shares and "| 101.0% | —" in shares
     assert "| never |" in _printed("bacon") and "| always |" in _printed("bacon")
