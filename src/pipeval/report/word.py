@@ -32,7 +32,7 @@ _PAGE = ("headerReference", "footerReference", "pgSz", "pgMar", "pgBorders", "pg
 _SECTION = (
     '<w:sectPr><w:headerReference w:type="default" r:id="rIdHouseHeader"/>'
     '<w:footerReference w:type="default" r:id="rIdHouseFooter"/>'
-    '<w:pgSz w:w="11906" w:h="16838"/><w:pgMar w:top="1360" w:right="1193" w:bottom="1190" w:left="1193" w:header="624" '
+    '<w:pgSz w:w="11906" w:h="16838"/><w:pgMar w:top="1300" w:right="1193" w:bottom="1134" w:left="1193" w:header="624" '
     'w:footer="567" w:gutter="0"/><w:titlePg/></w:sectPr>'
 )
 _TEXT_WIDTHS = {"": HOUSE, SIDE: HOUSE_SIDE}
