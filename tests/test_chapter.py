@@ -11,10 +11,10 @@ import pytest
 import yaml
 
 from pipeval.did.estimate import as_share, at_reference, estimate, prepared
-from pipeval.did.multiple import holm
-from pipeval.did.parts import margin_rows, price_rows, ratio_rows, share_rows
 from pipeval.did.imputation import imputation_leads
 from pipeval.did.inference import pretrend_test
+from pipeval.did.multiple import holm
+from pipeval.did.parts import margin_rows, price_rows, ratio_rows, share_rows
 from pipeval.did.results import before_entry, overall_rows, path_of, pretrend_rows
 from pipeval.did.twfe import twfe
 from pipeval.errors import DesignError, collected

@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import io
 import json
+import shutil
 import subprocess
 import sys
 import tracemalloc
@@ -15,6 +16,7 @@ import pandas as pd
 import pytest
 from bundle_fixture import whole
 
+from pipeval.batch import inputs
 from pipeval.batch.inputs import Inputs, Store, inputs_of, kept
 from pipeval.compare import causes as reasons
 from pipeval.compare.again import laid_out, package, zip_digest
@@ -390,6 +392,24 @@ def test_every_differing_part_has_one_cause(small, store):
         alone = dataclasses.replace(old, **{name: getattr(new, name)})
         assert (parts(old, alone) == {}) == (getattr(old, name) == getattr(new, name)), name
     assert parts(old, old) == {} and kinds(old, old) == ()
+
+
+def test_another_wording_of_the_params_is_told_only_where_no_decision_differs(small, store):
+    old = recorded(small, store)
+    small.params.write_text("# the same decisions\n" + small.params.read_text("utf-8"), "utf-8")
+    new = recorded(small, store)
+    assert [part.name for part in causes(old, new, (store, store), None).look] == ["written"]
+    decided = recorded(small.planned(did={"method": "reg"}), store)
+    assert parts(old, decided)["written"] == "look" and causes(old, decided, (store, store), None).look == ()
+
+
+def test_an_installed_package_and_its_source_are_the_same_code(tmp_path, monkeypatch):
+    """A wheel holds every notebook, a source tree none inside the package; only those of the stages enter a report."""
+    source, installed = inputs.package_files(), tmp_path / "site" / "pipeval"
+    shutil.copytree(inputs.package_root(), installed, ignore=shutil.ignore_patterns("__pycache__", "notebooks"))
+    shutil.copytree(inputs.notebook_path("final").parent, installed / "notebooks")
+    monkeypatch.setattr(inputs, "package_root", lambda: installed)
+    assert {n: p.read_bytes() for n, p in inputs.package_files().items()} == {n: p.read_bytes() for n, p in source.items()}
 
 
 def test_the_notebook_of_another_stage_is_no_other_code(small, store):

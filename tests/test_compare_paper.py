@@ -62,7 +62,7 @@ def bundle(effects: pd.DataFrame | None = None, verdicts: pd.DataFrame | None = 
     found |= {"effects": frame() if effects is None else effects, "verdicts": judged() if verdicts is None else verdicts}
     outcomes = [{"id": "ln_sales", "label": {"es": "Ventas reales", "en": "Real sales"}}, {"id": "jobs", "label": {"en": "Jobs"}}]
     study = {"study": "by_hand", "stage": "final", "as_of": "2007-03-31", "outcomes": outcomes}
-    return Bundle.build(study | {"programme": {"name": {"en": "A programme"}}}, found)
+    return Bundle.build(study | {"programme": {"name": {"en": "A programme"}, "currency": "MXN"}}, found)
 
 
 def identity(**changes) -> Identity:
@@ -240,6 +240,18 @@ def test_tables_without_firms_and_rows_are_said():
     said = read(compared(page_of(bundle(), bundle(frame(0.14)), causes=causes)))
     assert re.search(r"\| — \| Series \| .*inpc, 2006 \| Value \| 101.2 \| 103.4 \|", said)
     assert "- Survey: two rows gone" in said and "One firm is no longer in the data: F9." in said
+
+
+def test_figures_without_a_label_are_named_as_firms_are_asked_and_the_rest_as_code():
+    page = page_of(bundle(), bundle())
+    assert page.column_name("domestic_sales_kmxn") == "Sales in the country (thousand MXN)"
+    assert page.column_name("odd_column") == "`odd_column`"
+
+
+def test_what_moves_no_number_is_said_in_words():
+    look = (FileChange("written", "changed"), FileChange("own.css", "changed"))
+    said = read(compared(page_of(bundle(), bundle(frame(0.14)), causes=Causes(kinds=("code",), look=look))))
+    assert "two things more differ, and move no number: the wording of the params file and `own.css`." in said.lower()
 
 
 def test_decisions_have_words_and_their_key():

@@ -236,9 +236,13 @@ def package_root() -> Path:
 
 
 def package_files() -> dict[str, Path]:
-    """Every file of the package by its name in it, notebooks included wherever they lie."""
+    """Every file of the package by its name in it, the notebooks of the stages included wherever they lie.
+
+    The other notebooks enter no report, and only an installed package holds them: without them both are the same.
+    """
     root = package_root()
-    own = {p.relative_to(root).as_posix(): p for p in root.rglob("*") if p.is_file() and "__pycache__" not in p.parts}
+    every = {p.relative_to(root).as_posix(): p for p in root.rglob("*") if p.is_file() and "__pycache__" not in p.parts}
+    own = {name: path for name, path in every.items() if not name.startswith("notebooks/")}
     return dict(sorted((own | {f"notebooks/{name}": notebook_path(stage) for stage, name in NOTEBOOKS.items()}).items()))
 
 

@@ -172,7 +172,9 @@ def causes(old: Inputs, new: Inputs, stores: tuple[Store, Store], trees: tuple[T
     modules, version = modules_moved(old, new, stores, messages)
     if "code" in kinds(old, new) and len(messages) == known and only_notebooks(modules):
         messages.append("of the package only notebooks differ; the modules that compute every number are the same")
-    look = [FileChange(part.removeprefix("file:"), "changed") for part, cause in parts(old, new).items() if cause == LOOK]
+    idle = {"written"} if decisions else set()  # another decision is another wording
+    others = [part for part, cause in parts(old, new).items() if cause == LOOK and part not in idle]
+    look = [FileChange(part.removeprefix("file:"), "changed") for part in others]
     return Causes(
         kinds=kinds(old, new),
         decisions=tuple(decisions),

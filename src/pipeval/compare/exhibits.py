@@ -54,7 +54,8 @@ def why(page: Page) -> list[str]:
         if content:
             parts += [f"## {page.say(f'heading.{name}')} {{#sec-{name}}}", *content]
     if causes.look:
-        parts.append(page.counted("look", len(causes.look), {"names": _few([code(f.name) for f in causes.look], page)}))
+        named = [_part_of_look(f.name, page) for f in causes.look]
+        parts.append(page.counted("look", len(named), {"names": _few(named, page)}))
     return parts + told([*causes.messages, *page.comparison.attribution.messages, *page.comparison.messages], page)
 
 
@@ -149,6 +150,11 @@ def _movers(page: Page) -> dict[str, set[str]]:
     for table, causes in [*((d.table, d.due) for d in why.others), *(("verdicts", d.due) for d in why.verdicts)]:
         found.setdefault(table, set()).update(causes or ())
     return found
+
+
+def _part_of_look(name: str, page: Page) -> str:
+    """A field of the record in words; a decision or a file by its name."""
+    return page.say(f"look_part.{name}") if page.has(f"look_part.{name}") else code(name)
 
 
 def _few(items: Sequence[str], page: Page) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ..report.bundle import Bundle
-from ..report.labels import outcome_label
+from ..report.labels import figure_name, outcome_label
 from ..report.pipes import framed, pipe_table
 from ..report.tables import effect_kind, results
 from ..report.text import Text, by_language, escape, in_language
@@ -57,8 +57,8 @@ class Page:
 
     @property
     def points(self) -> str:
-        """The mark of percentage points, which does not leave its number."""
-        return self.text.say("points").replace(" ", "\u00a0")
+        """The mark of percentage points."""
+        return self.text.say("points")
 
     def has(self, key: str) -> bool:
         """Whether there are words for this key of a comparison."""
@@ -136,7 +136,7 @@ class Page:
         for key in (f"code.measure.{column}", f"table.{table}.column.{column}", f"column.{column}", f"code.covariate.{column}"):
             if self.text.has(key):
                 return escape(self.text.say(key))
-        return code(column)
+        return figure_name(column, self.new.study["programme"]["currency"], self.text) or code(column)
 
     def decision_name(self, key: str, place: str) -> str:
         """A decision in words where there are any, its dotted key beside, Markdown."""

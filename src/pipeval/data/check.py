@@ -18,8 +18,8 @@ from .money import series_values
 from .treatment import classify_size
 
 ACTIONS = {
-    "type": "write a number (no thousands separators, at most 2⁵³), a date (year-month-day) or 0/1; declare data.decimal and data.separator. "
-    "A text holds no control characters",
+    "type": "write a number (no thousands separators, at most 2⁵³), a date (year-month-day) or 0/1; declare data.decimal and "
+    "data.separator. A text holds no control characters",
     "unknown_code": "use one of the codes of the data dictionary, or map yours under data.codes",
     "needed": "fill the cell; the table cannot be used without it",
     "missing_column": "add the column, or map your own name for it under data.columns",

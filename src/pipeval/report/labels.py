@@ -8,7 +8,7 @@ from typing import Any
 
 from ..study.specs import Study
 from .bundle import Bundle
-from .text import Text, in_language, read_text
+from .text import Text, escape, in_language, read_text
 
 # Columns whose codes are made of others, such as `branch=leather`.
 CODED = ("covariate", "worst", "dropped", "detail", "reading", "variant", "placebo", "group", "left_out")
@@ -80,6 +80,16 @@ def covariate_label(code: str, bundle: Bundle, text: Text) -> str:
     if column.startswith("growth_"):
         return text.say("growth", {"outcome": outcome_label(column.removeprefix("growth_"), bundle, text.language)})
     return text.label("covariate", code)
+
+
+def figure_name(column: str, currency: str, text: Text) -> str:
+    """A column of the survey or the register as a firm would call it, Markdown; empty where there are no words.
+
+    >>> figure_name("domestic_sales_kmxn", "MXN", read_text("en"))
+    'Sales in the country (thousand MXN)'
+    """
+    key = f"letter.figure.{column.removesuffix(f'_k{currency.lower()}')}"
+    return text.say(key, {"currency": escape(currency)}) if text.has(key) else ""
 
 
 def coded(column: str, value: str, bundle: Bundle, text: Text) -> str:

@@ -19,7 +19,7 @@ from ..study.files import write_whole
 from ..study.params import read_study
 from ..study.specs import Study
 from .bundle import spreadsheet_safe
-from .labels import study_text
+from .labels import figure_name, study_text
 from .paper import READER
 from .text import Text, escape, in_language
 from .word import default_reference, finish, reference, repacked
@@ -127,10 +127,7 @@ def _row(fault: dict, tables: Tables) -> pd.Series | None:
 
 def _name(fault: dict, study: Study, text: Text) -> str:
     """A column as the firm would call it; one without words prints by its name in the file."""
-    currency = study.programme.currency
-    bare = str(fault["column"]).removesuffix(f"_k{currency.lower()}")
-    known = text.has(f"letter.figure.{bare}")
-    return _say(text, f"figure.{bare}", {"currency": escape(currency)}) if known else escape(fault["column"])
+    return figure_name(str(fault["column"]), study.programme.currency, text) or escape(fault["column"])
 
 
 def _value(value, column: str, text: Text) -> str:
