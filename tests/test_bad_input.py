@@ -305,7 +305,7 @@ def refused(small, capsys):
 
 
 def test_the_small_study_is_clean(small, refused):
-    refused(0, "0 blocking faults, 0 queries", "4 treated, 8 never treated", "not supplied: services")
+    refused(0, "0 blocking faults, 0 queries", "4 treated, 8 never treated", "not supplied: product_sales, services, ")
 
 
 @pytest.mark.parametrize(
@@ -337,7 +337,7 @@ def test_a_table_whose_rows_are_all_of_later_years(small, refused):
 def test_missing_columns_name_the_nearest(small, refused):
     small.tables["survey"] = small.tables["survey"].rename(columns={"ref_year": "ref_yaer", "sales_kmxn": "sales_mxn"})
     small.save()
-    text = refused(10, "missing_column", "did you mean 'ref_yaer'", "did you mean 'sales_mxn'", "1 blocking faults, 1 queries")
+    text = refused(10, "missing_column", "did you mean 'ref_yaer'", "did you mean 'sales_mxn'", "1 blocking fault, 1 query")
     assert text.count("[blocking]") == 1
 
 
@@ -478,7 +478,7 @@ def test_blank_rows_keep_the_numbers_of_the_others(small, refused):
     text = (small.data / "survey.csv").read_text().splitlines()
     text[3:3] = ["", ",,,,"]
     small.file("survey.csv", "\n".join(text).replace("F01,2005,complete,12", "F01,2005,complete,dozen") + "\n\n")
-    refused(10, "survey row 7, workers_paid: type, found 'dozen'", "1 blocking faults")
+    refused(10, "survey row 7, workers_paid: type, found 'dozen'", "1 blocking fault")
 
 
 def test_no_data_folder(small, refused):

@@ -574,7 +574,7 @@ def test_a_name_that_windows_keeps_is_refused(small, out, fake, capsys, name):
 def test_a_name_that_no_folder_should_have_is_refused(small, out, fake, capsys, name):
     small.planned(study=name)
     assert batch(small, out) == 2 and fake.ran == []
-    assert "small.yaml: 1 fault(s)\n  study: " in capsys.readouterr().err
+    assert "small.yaml: 1 fault\n  study: " in capsys.readouterr().err
 
 
 def test_the_longest_name_and_one_more_letter(small, out, fake, capsys):

@@ -151,7 +151,7 @@ def test_an_unexpected_error_is_one_line_unless_debugged(small, monkeypatch, cap
 def test_exit_codes_of_check(small, capsys):
     assert small.check() == 0
     assert small.cell("survey", 0, "sales_kmxn", -5).check() == 0  # a query
-    assert "1 queries" in capsys.readouterr().out
+    assert "1 query" in capsys.readouterr().out
     assert small.planned(treatment={"definition": "ta_recipient"}).check() == 11
     assert small.cell("survey", 0, "response", "x").check() == 10  # the files come before the design
     assert small.planned(logframe="guanajuatto").check() == 2
@@ -171,7 +171,7 @@ def test_the_table_of_faults_has_a_row_each_and_can_be_mailed(small, capsys):
     assert table["action"].ne("").all() and table["value"].tolist() == ["x", "'=cmd()", "-5"]
     assert "[blocking] survey row 3, workers_paid: type, found 'x' (firm F01); write a number" in out
     assert "[query] survey row 2, sales_kmxn: range, found -5 (firm F01); confirm" in out
-    assert "2 blocking faults, 1 queries; table saved to" in out
+    assert "2 blocking faults, 1 query; table saved to" in out
 
 
 def test_faults_of_a_kind_and_a_column_are_one_line(small, capsys):

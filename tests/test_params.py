@@ -67,7 +67,7 @@ def test_all_faults_at_once(small):
         outcomes=[{"id": "A", "measure": "sales", "label": {}, "scale": "ln"}],
     )
     found = fault(small, "\n")
-    assert "small.yaml: 6 fault(s)" in found
+    assert "small.yaml: 6 faults" in found
     for words in (
         "as_of:",
         "stage: Input should be 'baseline', 'midterm', 'final' or 'expost'; found 'finale'",

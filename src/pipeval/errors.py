@@ -110,4 +110,14 @@ def some(ids: Iterable, what: str = "firm") -> str:
     """
     ids = list(ids)
     shown = ", ".join(str(i) for i in ids[:5]) + (", …" if len(ids) > 5 else "")
-    return f"{len(ids)} {what}{'' if len(ids) == 1 else 's'} ({shown})"
+    return f"{counted(len(ids), what)} ({shown})"
+
+
+def counted(count: int, what: str) -> str:
+    """A number and its noun.
+
+    >>> counted(1, "query"), counted(2, "query"), counted(0, "fault")
+    ('1 query', '2 queries', '0 faults')
+    """
+    plural = what[:-1] + "ies" if what.endswith("y") else what + "s"
+    return f"{count} {what if count == 1 else plural}"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from ..errors import DataError, DesignError, EstimationError, Note, some, warn
+from ..errors import DataError, DesignError, EstimationError, Note, counted, some, warn
 from ..study.match_spec import COVARIATE_DISTANCES, SCORES, STRATA, WEIGHTING, MatchSpec
 from .design_matrix import expand, is_numeric, numbers, require_columns
 from .distances import whiten
@@ -133,7 +133,8 @@ def _proved(firms: pd.DataFrame, spec: MatchSpec) -> tuple[pd.DataFrame, np.ndar
     asked = [name for name in spec.columns if name not in _SCORE_COLUMNS]
     require_columns(firms, ["cohort", *asked], "the columns of match")
     if firms.index.isna().any():
-        raise DataError(f"every firm needs an id; {int(firms.index.isna().sum())} row(s) have none. Name the firms in the index")
+        nameless = counted(int(firms.index.isna().sum()), "row")
+        raise DataError(f"every firm needs an id; {nameless} without one. Name the firms in the index")
     if not firms.index.is_unique:
         repeated = firms.index[firms.index.duplicated()].unique()
         raise DataError(f"each firm stands once in the table matched; repeated: {some(repeated)}. Keep one row of each")

@@ -14,7 +14,7 @@ from .. import stages
 from ..data.check import check
 from ..data.load import load
 from ..did.estimate import estimate
-from ..errors import DesignError, EstimationError, PipevalError, collected, some
+from ..errors import DesignError, EstimationError, PipevalError, collected, counted, some
 from ..evaluation import BASELINE
 from ..study.files import write_whole
 from ..study.lint import lint
@@ -48,9 +48,9 @@ def check_study(params: str | Path, data: Path | None, out: Path | None) -> int:
         raise PipevalError(f"cannot write {path}: {error.strerror}; choose another place with --out") from None
     blocking = int((faults["kind"] == "blocking").sum())
     _show(faults)
-    print(f"{study.study}: {blocking} blocking faults, {len(faults) - blocking} queries; table saved to {path}")
-    for name in tables.gaps:
-        print(f"  not supplied: {name}")
+    print(f"{study.study}: {counted(blocking, 'blocking fault')}, {counted(len(faults) - blocking, 'query')}; table saved to {path}")
+    if tables.gaps:
+        print(f"  not supplied: {', '.join(tables.gaps)}")
     if blocking:
         return 10
     return _plan(study)

@@ -15,7 +15,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from ..errors import UsageError
+from ..errors import UsageError, counted
 from .files import inside, nearest, read_yaml
 from .match_spec import Spec
 
@@ -274,7 +274,7 @@ def _validated(path: Path) -> LogFrame:
         return LogFrame(**content)
     except ValidationError as error:
         faults = "\n".join(f"  {_fault(e, content)}" for e in error.errors())
-        raise UsageError(f"{path.name}: {error.error_count()} fault(s)\n{faults}") from None
+        raise UsageError(f"{path.name}: {counted(error.error_count(), 'fault')}\n{faults}") from None
 
 
 def _known(owner: str, field: str, used: tuple[str, ...], valid) -> None:

@@ -8,7 +8,7 @@ from typing import get_args
 
 from pydantic import BaseModel, ValidationError
 
-from ..errors import UsageError
+from ..errors import UsageError, counted
 from .files import LARGEST_TEXT, inside, nearest, read_yaml
 from .specs import Study
 from .sweep import chosen, over, swept
@@ -46,7 +46,7 @@ def read_study(path: str | Path, data: str | Path | None = None, changes: dict |
         study = Study(**content)
     except ValidationError as error:
         faults = "\n".join(f"  {_fault(e)}" for e in error.errors())
-        raise UsageError(f"{path.name}: {error.error_count()} fault(s)\n{faults}") from None
+        raise UsageError(f"{path.name}: {counted(error.error_count(), 'fault')}\n{faults}") from None
     folder = Path(data).resolve() if data else inside(root, study.data.folder)
     source = study.data.model_copy(update={"folder": str(folder)})
     return study.model_copy(update={"root": root, "data": source})
