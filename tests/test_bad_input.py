@@ -372,7 +372,7 @@ def test_semicolons_and_decimal_commas(small, refused):
 def test_a_full_stop_in_a_decimal_comma_file_is_no_number(small, refused):
     small.planned(data={"separator": ";", "decimal": ","}).cell("survey", 0, "sales_kmxn", "1.200")
     semicolons(small)
-    refused(10, "found '1.200'", "no thousands separators")
+    refused(10, "found '1.200'", "without thousands separators")
 
 
 def test_text_that_is_no_number(small, refused):
@@ -418,7 +418,7 @@ def test_dates_that_are_not_iso(small, refused):
     texts = ["31/12/2004", "12-31-2004", "2004", "2004-02-31", "2004-1-5", "soon", "2004-05-06x", "20040506"]
     small.tables["enterprises"]["registered_on"] = texts + [None] * 4
     small.save()
-    refused(10, "enterprises, registered_on: type, 8 firms (F01, ", "'2004-02-31', '2004-1-5', …; write a number", "year-month-day")
+    refused(10, "enterprises, registered_on: type, 8 firms (F01, ", "'2004-02-31', '2004-1-5', …; write a date as year-month-day")
     assert small.faults()["value"].tolist() == texts
 
 

@@ -64,6 +64,24 @@ def test_params_name_the_number_or_the_word(tmp_path, words, codes):
     assert frame["arm"].tolist()[:2] == ["beneficiary", "indirect"] and pd.isna(frame["arm"].iloc[2]) and not faults
 
 
+@pytest.mark.parametrize(
+    ("words", "want", "wrong"),
+    [
+        ({0: "No", 1: "Sí"}, [1, None], 1),
+        ({1: "Sí", 2: "No"}, [1, 0], 0),
+        ({1: "No", 2: "Sí"}, [0, 1], 0),  # the word wins over the number
+        ({1: "agreed", 0: "refused"}, [1, None], 1),  # words that say neither leave the numbers
+        ({}, [1, None], 1),
+    ],
+)
+def test_the_labels_of_a_yes_or_no_decide_what_its_numbers_mean(tmp_path, words, want, wrong):
+    path = labelled(tmp_path, ARMS | {"consent_data": [1.0, 2.0, np.nan]}, {"consent_data": words} if words else {})
+    data, faults = STUDY.data.model_copy(update={"codes": {"enterprises": {"arm": {"1": "indirect", "2": "beneficiary"}}}}), []
+    frame = conform(read_file(path, None, data), TABLES["enterprises"], STUDY.model_copy(update={"data": data}), faults)
+    assert [None if pd.isna(v) else v for v in frame["consent_data"]] == [*want, None]
+    assert len([f for f in faults if f["rule"] == "type"]) == wrong
+
+
 def test_a_label_that_is_no_code_is_a_fault_and_not_a_guess(tmp_path):
     frame, faults = enterprises(labelled(tmp_path, ARMS, {"arm": {1: "Beneficiary", 2: "indirect"}}))
     assert pd.isna(frame["arm"].iloc[0]) and [f["row"] for f in faults] == [2]

@@ -293,7 +293,7 @@ def test_what_no_paper_can_show_is_a_fault(small, capsys, odd):
     small.cell("enterprises", 2, "municipality", f"Le{odd}ón")
     assert small.check() == 10
     assert "[blocking] enterprises row 4, municipality: type" in capsys.readouterr().out
-    assert small.faults()["action"].str.contains("no control characters").all()
+    assert small.faults()["action"].str.contains("take out control characters").all()
     small.cell("enterprises", 2, "municipality", "León\tde los Aldama, Gto.\u200e")
     assert small.check() == 0
     small.params.write_text(

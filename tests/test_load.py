@@ -37,7 +37,9 @@ def proved(values, kind="num", source=SOURCE, recode=None, codes=()):
         ("num", ["inf", "nan", "1e999", "1,5", "1 000", "True"], [None] * 6, [0, 1, 2, 3, 4, 5]),
         ("num", [1, 2.5, np.nan, True, "4"], [1.0, 2.5, None, 1.0, 4.0], []),
         ("int", ["2004", "2004.0", "2004.5", 2005.0], [2004.0, 2004.0, None, 2005.0], [2]),
-        ("bool", ["1", "TRUE", "false", "0.0", 1.0, False, "yes", ""], [1.0, 1.0, 0.0, 0.0, 1.0, 0.0, None, None], [6]),
+        ("bool", ["1", "TRUE", "false", "0.0", 1.0, False, "y", ""], [1.0, 1.0, 0.0, 0.0, 1.0, 0.0, None, None], [6]),
+        ("bool", ["Yes", "no", "SÍ", "si", "sim", "Não", "nao"], [1.0, 0.0, 1.0, 1.0, 1.0, 0.0, 0.0], []),
+        ("bool", ["VERDADERO", "Falso", "verdadeiro", "2", "-1", "x"], [1.0, 0.0, 1.0, None, None, None], [3, 4, 5]),
         ("id", ["F1 ", 101, 101.0, "0101", "", None], ["F1", "101", "101", "0101", None, None], []),
         ("text", ["NA", "None", "nan", "1.50"], ["NA", "None", "nan", "1.50"], []),
     ],
@@ -77,7 +79,7 @@ def test_codes_of_ones_own():
 
 def one_by_one(raw, column, source, recode):
     """What `prove` does, cell by cell."""
-    truths = {"1": 1.0, "1.0": 1.0, "true": 1.0, "0": 0.0, "0.0": 0.0, "false": 0.0}
+    truths = {"1": 1.0, "1.0": 1.0, "true": 1.0, "0": 0.0, "0.0": 0.0, "false": 0.0}  # the words are tested above
     good, wrong = [], []
     for value in raw.astype(object):
         text = (value.strip() or None) if isinstance(value, str) else _plain(value)

@@ -21,7 +21,8 @@ from pipeval.data.contract import TABLES
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _DAY = re.compile(r"([12]\d{3})-(\d{2})-(\d{2})(?:$|[T ])", re.ASCII)
-_TRUTHS = {"1": 1.0, "1.0": 1.0, "true": 1.0, "0": 0.0, "0.0": 0.0, "false": 0.0}
+_TRUTHS = {word: 1.0 for word in "1 1.0 true yes sí si sim verdadero verdadeiro".split()}
+_TRUTHS |= {word: 0.0 for word in "0 0.0 false no não nao falso".split()}
 
 
 def cells_of(path: Path, study) -> list[list] | None:

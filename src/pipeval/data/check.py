@@ -17,9 +17,19 @@ from .load import FAULT_COLUMNS, Tables
 from .money import series_values
 from .treatment import classify_size
 
+_NUMBER = "write a number without thousands separators, at most 2⁵³; declare data.decimal and data.separator"
+_TEXT = "take out control characters and those that turn the direction of text"
+_OF_KIND = {
+    "int": _NUMBER.replace("a number", "a whole number"),
+    "bool": "write 1 (yes) or 0 (no), or the word in English, Spanish or Portuguese; map others under data.codes",
+    "date": "write a date as year-month-day, such as 2004-01-20; the cells of a workbook may be dates",
+    "text": _TEXT,
+    "id": _TEXT,
+}
+"""What to write in a column of this kind; any other takes numbers."""
+
 ACTIONS = {
-    "type": "write a number (no thousands separators, at most 2⁵³), a date (year-month-day) or 0/1; declare data.decimal and "
-    "data.separator. A text holds no control characters",
+    "type": _NUMBER,
     "unknown_code": "use one of the codes of the data dictionary, or map yours under data.codes",
     "needed": "fill the cell; the table cannot be used without it",
     "missing_column": "add the column, or map your own name for it under data.columns",
@@ -72,10 +82,15 @@ def check(tables: Tables, study: Study) -> pd.DataFrame:
         found += [_faults(*questioned) for questioned in rule(tables, study) if len(questioned[-1])]
     faults = pd.concat([f for f in found if len(f)] or found, ignore_index=True)
     faults = faults.drop_duplicates(["table", "row", "column", "rule"]).assign(firm_id=lambda f: f["firm_id"].fillna(""))
-    faults["action"] = faults["rule"].map(ACTIONS)
+    faults["action"] = [_action(*of, study) for of in zip(faults["rule"], faults["table"], faults["column"], strict=True)]
     order = faults["kind"].map({"blocking": 0, "query": 1})
     ordered = faults.assign(_k=order).sort_values(["_k", "firm_id", "table", "row", "column"])
     return ordered.drop(columns="_k").reset_index(drop=True)
+
+
+def _action(rule: str, table: str, column: str, study: Study) -> str:
+    columns = TABLES[table].named(study.programme.currency) if rule == "type" else {}
+    return _OF_KIND.get(columns[column].kind, _NUMBER) if column in columns else ACTIONS[rule]
 
 
 def _faults(rule: str, table: str, column: str, rows: pd.DataFrame) -> pd.DataFrame:

@@ -24,7 +24,9 @@ _FEWEST_SEPARATORS = 4  # of a row: an address of two lines holds fewer
 
 _NUMBERS = ("num", "money", "int")
 _LARGEST = 2.0**53
-_TRUE = {"1": 1.0, "1.0": 1.0, "true": 1.0, "0": 0.0, "0.0": 0.0, "false": 0.0}
+_YES = ("1", "1.0", "true", "yes", "sí", "si", "sim", "verdadero", "verdadeiro")
+_NO = ("0", "0.0", "false", "no", "não", "nao", "falso")
+_TRUE = dict.fromkeys(_YES, 1.0) | dict.fromkeys(_NO, 0.0)
 _ISO = re.compile(r"[12]\d{3}-\d{2}-\d{2}(?=$|[T ])")  # a date, perhaps with a time of day
 
 
@@ -175,8 +177,8 @@ _READERS = {
 def with_labels(recode: Mapping[str, str], column: Column, labels: Mapping[str, str]) -> dict[str, str]:
     """What each text of a column stands for, when its numbers bear labels: params may name the number or the word.
 
-    Where they name neither, a word that is a code of the contract stands for it, and in a column of texts the word is the value;
-    ids, numbers and dates keep the number.
+    Where they name neither, a word that is a code of the contract stands for it, in a column of texts the word is the value, and
+    in one of yes and no a word that says either wins over its number; ids, numbers and dates keep the number.
 
     >>> arm = Column("arm", "code", "", "", codes=("beneficiary", "control"))
     >>> with_labels({"Tratada": "beneficiary"}, arm, {"1": "Tratada", "2": "control", "3": "?"})
@@ -189,7 +191,9 @@ def with_labels(recode: Mapping[str, str], column: Column, labels: Mapping[str, 
             continue
         if word in recode:
             meant[number] = recode[word]
-        elif word in column.codes or (column.kind == "text" and word) or (column.kind == "bool" and number not in _TRUE):
+        elif word in column.codes or (column.kind == "text" and word):
+            meant[number] = word
+        elif column.kind == "bool" and (word.lower() in _TRUE or number not in _TRUE):  # a 1 that is called no is no yes
             meant[number] = word
     return meant
 

@@ -71,7 +71,7 @@ def data_dictionary(currency: str = "MXN") -> str:
         "# Data dictionary",
         "",
         "Made from `pipeval.data.contract`. CSV in UTF-8 with commas, ISO dates and empty cells for missing values; Excel, Stata",
-        "and Parquet are read too. Money is in thousands at current prices. `needed`: the column must exist and be filled. A wrong",
+        "and Parquet are read too. A `bool` is 1 or 0, or yes or no in English, Spanish or Portuguese. Money is in thousands at current prices. `needed`: the column must exist and be filled. A wrong",
         "type, code or key is a blocking fault; a value outside its range is a query to the firm.",
         f"Needed to run: {', '.join(MINIMUM)} and a log frame. Any other table missing is a gap that the report states.",
     ]
