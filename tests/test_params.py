@@ -79,7 +79,10 @@ def test_all_faults_at_once(small):
 
 
 def test_missing_keys(small):
-    assert "logframe: this key is needed" in fault(small, "", "logframe: jobtraining\n")
+    found = fault(small, "", "logframe: jobtraining\n")
+    assert "logframe: this key is needed" in found and "others extend" not in found
+    with pytest.raises(UsageError, match="3 faults\n  study: this key is needed\n[^§]*no study by itself; if this is one, give one of"):
+        read_study(SHIPPED / "guanajuato.yaml")
 
 
 @pytest.mark.parametrize("text", ["no", "[no]", "[en, off]"])

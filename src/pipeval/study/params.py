@@ -45,8 +45,10 @@ def read_study(path: str | Path, data: str | Path | None = None, changes: dict |
     try:
         study = Study(**content)
     except ValidationError as error:
-        faults = "\n".join(f"  {_fault(e)}" for e in error.errors())
-        raise UsageError(f"{path.name}: {counted(error.error_count(), 'fault')}\n{faults}") from None
+        faults = [_fault(e) for e in error.errors()]
+        if "study" not in content:
+            faults.append("a file that others extend is no study by itself; if this is one, give one of those")
+        raise UsageError("\n  ".join([f"{path.name}: {counted(error.error_count(), 'fault')}", *faults])) from None
     folder = Path(data).resolve() if data else inside(root, study.data.folder)
     source = study.data.model_copy(update={"folder": str(folder)})
     return study.model_copy(update={"root": root, "data": source})
