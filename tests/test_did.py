@@ -683,7 +683,9 @@ def test_minimum_detectable_effect_keeps_its_promise():
     panel = made()
     weights = pd.Series(1.0, panel.firms.index)
     weights[panel.firms["cohort"] == NEVER] = np.where(np.arange((panel.firms["cohort"] == NEVER).sum()) < 5, 50.0, 0.01)
-    assert sd_of_change(panel, "y", 1, weights=weights)["n_control"] == pytest.approx(5, abs=0.2)
+    found = sd_of_change(panel, "y", 1, weights=weights)
+    assert found["effective"] == pytest.approx(5, abs=0.2)
+    assert found["n_control"] == (panel.firms["cohort"] == NEVER).sum()
 
 
 def test_two_way_fixed_effects_are_the_two_by_two_with_one_cohort_and_two_periods():

@@ -20,7 +20,7 @@ from scipy import stats
 from pipeval import plan as planning
 from pipeval.cli import main
 from pipeval.errors import UsageError
-from pipeval.plan import COLUMNS, detectable_difference, detectable_targets, latest_year, plan
+from pipeval.plan import COLUMNS, _why_none, detectable_difference, detectable_targets, latest_year, plan
 from pipeval.report import plan_page
 from pipeval.report.plan_page import page, screen
 from pipeval.report.text import languages, read_text
@@ -652,12 +652,29 @@ def test_an_indicator_speaks_any_language_its_log_frame_gives(final):
     assert plan_page._name({"outcome": None, "indicator": "G4"}, made, read_text("en")) == "Mieux que les autres"
 
 
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({}, "few_clusters"),
+        ({"design_effect": 1.0, "clusters": 2.0}, "few_clusters"),
+        ({"design_effect": 1.0, "clusters": np.nan}, "not_computable"),  # firms vary, and too few are left
+        ({"sd_change": np.nan}, "no_variation"),
+        ({"sd_change": np.nan, "source": "none"}, "no_years_before"),
+        ({"n_control": 0}, "no_firms"),
+    ],
+)
+def test_a_target_that_has_no_answer_says_the_true_reason(changes, reason):
+    power = {"n_treated": 5, "n_control": 5, "sd_change": 0.3, "source": "observed", "design_effect": np.nan, "clusters": 1.0}
+    assert _why_none(power | changes) == reason
+
+
 def test_every_code_has_words():
     codes = {
         "reason": (
             "no_years_before",
             "no_firms",
             "no_variation",
+            "few_clusters",
             "no_target",
             "no_outcome",
             "too_few_firms",

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from pipeval import NEVER, Panel
+from pipeval import NEVER, Panel, att_gt
 from pipeval.did.detectable import detectable_table
 from pipeval.did.placebo import placebo_error
 from pipeval.did.poisson import poisson_att
@@ -72,7 +72,8 @@ def test_weights_count_firms_by_what_they_tell(small):
     row = row_of(small, panel, {"weights": "weight"})
     w, treated = panel.firms["weight"], np.isfinite(panel.firms["cohort"])
     wanted = [(w[arm].sum() ** 2 / (w[arm] ** 2).sum()) for arm in (treated, ~treated)]
-    assert [row["n_treated"], row["n_control"]] == pytest.approx(wanted) and row["mde"] > row_of(small, panel)["mde"]
+    assert [row["n_treated"], row["effective"]] == pytest.approx(wanted) and row["mde"] > row_of(small, panel)["mde"]
+    assert row["n_control"] == 40 and row_of(small, panel)["effective"] == pytest.approx(40)  # firms, and what they tell
     alike = panel.firms["weight"] * 0 + 7
     found = sd_of_change(panel, "y", 2, weights=alike)
     assert found["n_treated"] == 20 and isinstance(found["n_treated"], int) and found["n_control"] == pytest.approx(40)
@@ -101,6 +102,42 @@ def test_firms_needed_detect_what_they_are_needed_for():
     assert np.isnan(firms_needed(0.0, 0.5, 1.0, Power())) and np.isnan(detectable(0.5, 1, 1, Power()))
 
 
+def unlike(rng, n1=150, n0=300) -> Panel:
+    """Treated firms lie a standard deviation apart; changes vary alike around a line in x."""
+    n = n1 + n0
+    x = rng.normal(size=n) + (np.arange(n) < n1)
+    firms = pd.DataFrame({"cohort": np.where(np.arange(n) < n1, 4.0, np.inf), "x": x}, index=pd.Index(range(n), name="firm_id"))
+    change = 0.3 * x + rng.normal(size=n)
+    y = {(i, t): 0.0 if t == 1 else change[i] for i in range(n) for t in (1, 3)}
+    late = {(i, 5): change[i] + 0.3 * x[i] + rng.normal() for i in range(n)}
+    outcomes = pd.Series(y | late).rename_axis(["firm_id", "period"]).rename("y").to_frame().sort_index()
+    return Panel(firms, outcomes)
+
+
+def test_arms_that_are_unlike_cost_effective_controls():
+    """Outcome regression's error is σ√(1/n₁ + x̄₁′(X₀′X₀)⁻¹x̄₁), so 1/n₀ is the second term; a firm without x does not count."""
+    panel = unlike(np.random.default_rng(2))
+    found = sd_of_change(panel, "y", 2, ["x"])
+    x = np.column_stack([np.ones(450), panel.firms["x"]])
+    mean = x[:150].mean(axis=0)
+    assert found["effective"] == pytest.approx(1 / (mean @ np.linalg.inv(x[150:].T @ x[150:]) @ mean), rel=1e-10)
+    assert found["effective"] < 160 < found["n_control"] == 300 and found["sd"] == pytest.approx(1.0, abs=0.1)
+    assert sd_of_change(panel, "y", 2)["effective"] == pytest.approx(300)
+    holes = Panel(panel.firms.assign(x=panel.firms["x"].where(panel.firms.index % 3 > 0)), panel.outcomes)
+    assert sd_of_change(holes, "y", 2, ["x"])[["n_treated", "n_control"]].tolist() == [100, 200]
+
+
+def test_the_formula_has_the_error_of_the_adjusted_estimate():
+    errors, stated = [], []
+    for seed in range(20):
+        panel = unlike(np.random.default_rng(seed))
+        table = att_gt(panel, "y", DidSpec(method="reg", covariates=("x",))).table
+        errors.append(table.loc[table["period"] == 5, "std_error"].iloc[0])
+        spread = sd_of_change(panel, "y", 2, ["x"])
+        stated.append(spread["sd"] * np.sqrt(1 / spread["n_treated"] + 1 / spread["effective"]))
+    assert np.mean(stated) == pytest.approx(np.mean(errors), rel=0.03)  # the counts of firms would give a fifth less
+
+
 # ---------------------------------------------------------------- firms that are lost, clusters that share
 
 
@@ -120,6 +157,13 @@ def test_what_a_cluster_shares_by_hand():
     for few in (np.zeros(6, int), np.arange(6)):
         assert np.isnan(intraclass(values, few))
     assert np.isnan(intraclass(np.ones(6), groups))
+
+
+def test_each_block_takes_a_degree_of_freedom():
+    """Two blocks, each with groups {1, 3} and {5, 7}: B = (8 + 8)·2/(4 − 2) = 16, W = 8/4 = 2, n₀ = (8 − 4)/2 = 2."""
+    values, groups, blocks = np.tile([1.0, 3.0, 5.0, 7.0], 2), np.array([0, 0, 1, 1] * 2), np.repeat([0, 1], 4)
+    assert intraclass(values + 50 * blocks, groups, blocks) == pytest.approx((16 - 2) / (16 + 2), abs=1e-12)
+    assert np.isnan(intraclass(values, blocks, blocks))  # one group in each
 
 
 def test_firms_lost_between_surveys_by_hand():
@@ -166,7 +210,9 @@ def test_what_is_declared_goes_before_what_is_learnt():
     alone = mde(spread_of(), Power(icc=0.3))
     assert alone["design_effect"] == 1.0 and np.isnan(alone["icc"])  # firms are the clusters: nothing is shared
     assert "declare power.icc" in mde(spread_of(mates=4.0, clusters=25), Power())["reason"]
-    assert "1 cluster(s)" in mde(spread_of(icc=0.0, mates=99.0, clusters=1), Power())["reason"]
+    assert "1 cluster for" in mde(spread_of(icc=0.0, mates=99.0, clusters=1), Power())["reason"]
+    two, three = (mde(spread_of(icc=0.1, mates=9.0, clusters=g), Power()) for g in (2, 3))
+    assert np.isnan(two["mde"]) and "2 clusters for" in two["reason"] and three["mde"] > 0  # as the estimate itself
     assert mde(spread_of(mates=4.0, clusters=25), Power(icc=0.0))["design_effect"] == 1.0
 
 

@@ -236,12 +236,10 @@ def _of_outcome(relevant: float | None, power: Mapping, study: Study) -> dict:
         if n_treated > 0 and n_control > 0:
             clusters = power.get("clusters", np.nan) / n_treated
             sd = power["sd_change"] * np.sqrt(power.get("design_effect", 1.0))
-            needed = firms_needed(size, sd, n_control / n_treated, study.power, power.get("attrition", 0.0), clusters)
+            effective = power.get("effective", n_control)
+            needed = firms_needed(size, sd, effective / n_treated, study.power, power.get("attrition", 0.0), clusters)
     if np.isnan(power["mde_share"]):
-        if not (n_treated > 0 and n_control > 0):
-            reason = "no_firms"
-        else:
-            reason = "no_variation" if power["source"] in ("observed", "extrapolated", "one_span") else "no_years_before"
+        reason = _why_none(power)
     unit = "share" if scale in _MULTIPLICATIVE else "level" if scale == "level" else "points"
     found = {"unit": unit, "mde": power["mde_share"], "horizon": power["horizon"], "reason": reason}
     return found | _firms(n_treated, n_control, needed)
@@ -265,6 +263,18 @@ def _of_count(relevant: float | None, count: Mapping | None, study: Study) -> di
         needed = np.ceil(round(_treated_needed(wanted, rate, n_control / n_treated, study.power) / stay, 6))
         found |= _firms(n_treated, n_control, needed)
     return found
+
+
+def _why_none(power: Mapping) -> str:
+    """Why an outcome has no minimum detectable effect."""
+    if not (power["n_treated"] > 0 and power["n_control"] > 0):
+        return "no_firms"
+    if power["source"] not in ("observed", "extrapolated", "one_span"):
+        return "no_years_before"
+    if not power["sd_change"] > 0:
+        return "no_variation"
+    few = np.isnan(power.get("design_effect", 1.0)) or power.get("clusters", np.nan) < 3
+    return "few_clusters" if few else "not_computable"  # such as too few firms left
 
 
 def _firms(n_treated: float, n_control: float, needed: float) -> dict:

@@ -18,10 +18,10 @@ def detectable_table(panel: Panel, sample: MatchedSample, study: Study) -> pd.Da
     """One row an outcome: the minimum detectable effect of the headline design in the reference year.
 
     Columns `outcome, scale, horizon` (years), `sd_change` (of the change over the horizon), `source` (observed, extrapolated,
-    one_span, placebo, none), `mde` (on the outcome's scale), `n_treated, n_control` (at the start), `icc, design_effect, clusters`
-    (NaN, 1, NaN where the study clusters on firms or matched sets), `attrition` (share of firms lost by the reference year),
-    `firms_needed` (treated firms, at the same controls each), `reason` (why `mde` is NaN), `mde_share` (as a share), `target` (the
-    relevant effect), `detectable`.
+    one_span, placebo, none), `mde` (on the outcome's scale), `n_treated, n_control` (at the start), `effective` (controls after
+    weights and adjustment), `icc, design_effect, clusters` (NaN, 1, NaN where the study clusters on firms or matched sets),
+    `attrition` (share of firms lost by the reference year), `firms_needed` (treated firms, at the same controls each), `reason`
+    (why `mde` is NaN), `mde_share` (as a share), `target` (the relevant effect), `detectable`.
     """
     matched = study.headline == "matched"
     firms = panel if matched else compared(panel, sample, study)
@@ -42,7 +42,7 @@ def _row(firms: Panel, outcome: Outcome, study: Study, weights: pd.Series | None
     spread = sd_of_change(firms, outcome.id, horizon, covariates, weights, study.baseline.year + 1, clusters)
     if outcome.scale == "poisson":
         error = placebo_error(firms, outcome.id, study.baseline.year, horizon, spec)
-        spread["sd"] = error / np.sqrt(1 / spread["n_treated"] + 1 / spread["n_control"])
+        spread["sd"] = error / np.sqrt(1 / spread["n_treated"] + 1 / spread["effective"])
         spread["basis"], spread["mates"] = "placebo", 0.0  # the placebo's error is clustered already
     elif not spread["sd"] > 0:
         spread["sd"], spread["reason"] = np.nan, spread["reason"] or "no variation before the programme"

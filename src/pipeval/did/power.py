@@ -10,7 +10,7 @@ from scipy import stats
 from scipy.optimize import brentq
 
 from ..data.panel import Panel
-from ..errors import DesignError
+from ..errors import DesignError, counted
 from ..study.specs import Power
 from .att_gt import cohort_weights
 from .covariates import covariates as firm_covariates
@@ -41,7 +41,8 @@ def sd_of_change(
     covariates : sequence of str
         Columns of `panel.firms` whose share of the variance is taken out, as the adjusted estimator does.
     weights : Series, optional
-        As in `att_gt`; firms without a weight do not count, and weighted controls count by their effective number.
+        As in `att_gt`; firms without a weight do not count. Weights of a match, by cohort, stand as they are; others are adjusted
+        for the covariates as outcome regression does.
     before : int, optional
         First programme period; by default the first cohort. Periods from it on are not read.
     clusters : Series or DataFrame, optional
@@ -52,8 +53,9 @@ def sd_of_change(
     -------
     Series
         `sd` (in units of the outcome); `basis` (observed, extrapolated, one_span or none); `spans` (those observed);
-        `level` (the treated firms' mean in the last period before); `n_treated` and `n_control` (effective, (Σw)²/Σw²),
-        observed in that period; `reason` (why `sd` is NaN; else empty). With clusters: `icc` (see `intraclass`; NaN without),
+        `level` (the treated firms' mean in the last period before); `n_treated` (effective, (Σw)²/Σw²) and `n_control`, observed
+        in that period with their covariates; `effective` (the number of equally weighted controls that would tell as much);
+        `reason` (why `sd` is NaN; else empty). With clusters: `icc` (see `intraclass`; NaN without),
         `mates` (how many firms of its cluster a firm of an arm meets there: Σ_c W_c²/Σw² − 1, for equal weights Σn_c²/N − 1, the
         arms as they enter the variance; 0 without), `clusters` (those that count for the degrees of freedom; NaN without). `lost`
         (see `lost_a_year`) and `horizon`.
@@ -62,7 +64,9 @@ def sd_of_change(
     -----
     Changes are taken from their mean in each pair of periods. A line through Var(1), Var(2), … fits shocks that stay
     (slope) plus shocks that pass (intercept); a negative slope counts as none. From one span alone the variance is
-    taken in proportion to it (all shocks stay), which errs to the safe side. What clusters share is learnt from the treated
+    taken in proportion to it (all shocks stay), which errs to the safe side unless shocks build up. Outcome regression weighs
+    controls by s·x(X₀′SX₀)⁻¹x̄₁, s their sampling weights (Chattopadhyay and Zubizarreta 2023): covariates take their share out of
+    the variance, and unlike arms cost effective controls. What clusters share is learnt from the treated
     firms' changes over the span nearest to the horizon, each pair of periods from its own mean; of two ways, the one that
     widens the error more. A shock that both arms of a cluster share cancels in their difference, which is not counted.
     """
@@ -74,18 +78,23 @@ def sd_of_change(
     wide = wide.loc[:, wide.columns < before].dropna(axis=1, how="all")
     last = wide.iloc[:, -1] if wide.shape[1] else pd.Series(np.nan, wide.index)
     arms = _weights(panel, weights)
-    treated, control = (w * last.notna().to_numpy() for w in arms)
+    x = _columns(panel, covariates)
+    observed = last.notna().to_numpy() & ~np.isnan(x).any(axis=1)
+    treated, control = (w * observed for w in arms)
+    n_control = int((control > 0).sum())
+    if weights is None or weights.index.nlevels == 1:
+        control = _adjusted(x, treated, control)
     compared = panel.keep(panel.firms.index[sum(arms) > 0], stage="power", reason="no_weight")
     found = {"horizon": horizon, "lost": lost_a_year(compared, before)}
     found |= {"icc": np.nan, "mates": 0.0, "clusters": np.nan}
     found |= {"sd": np.nan, "basis": "none", "spans": (), "level": last[treated > 0].mean(), "n_treated": _effective(treated)}
     found["n_treated"] = int(found["n_treated"]) if found["n_treated"].is_integer() else found["n_treated"]
-    found["n_control"] = _effective(control)
+    found |= {"n_control": n_control, "effective": _effective(control)}
     if wide.shape[1] < 2:
         periods = "one period" if wide.shape[1] == 1 else "no period"
         return pd.Series({**found, "reason": f"{periods} before {before:g}: no change without the programme is observed"})
-    enters = (treated > 0) | (control > 0)
-    changes = _changes(wide[enters], _columns(panel, covariates)[enters])
+    enters = (treated > 0) | (control != 0)
+    changes = _changes(wide[enters], x[enters])
     variances = _variances(changes)
     if not variances:
         return pd.Series({**found, "reason": "no two periods before the programme share enough firms"})
@@ -121,6 +130,7 @@ def mde(spread: pd.Series, power: Power, relevant_effect: float | None = None, s
     -------
     dict
         `mde` (log points on scales log and poisson), `sd` (on that scale), `basis`, `n_treated`, `n_control` (before any is lost),
+        `effective` (controls that would tell as much with equal weights; they enter the formula as n₀),
         `icc`, `design_effect` (of the variance of the two arms' difference), `clusters` (for the degrees of freedom; NaN where the
         firms count), `attrition` (over the horizon), `firms_needed` (treated firms at the start that would find `relevant_effect`,
         at the same controls per treated firm, in clusters as large) and `reason`. NaN where undefined.
@@ -140,6 +150,7 @@ def mde(spread: pd.Series, power: Power, relevant_effect: float | None = None, s
     """
     spread = pd.Series(ALONE | spread.to_dict())
     sd, n_treated, n_control = spread["sd"], spread["n_treated"], spread["n_control"]
+    effective = spread.get("effective", n_control)
     reason = spread["reason"]
     if scale == "poisson":
         sd = sd / spread["level"] if spread["level"] > 0 else np.nan
@@ -152,18 +163,19 @@ def mde(spread: pd.Series, power: Power, relevant_effect: float | None = None, s
     design_effect = 1 + spread["mates"] * icc if spread["mates"] else 1.0
     attrition = 1 - (1 - (spread["lost"] if power.attrition is None else power.attrition)) ** spread["horizon"]
     wide, clusters = sd * np.sqrt(design_effect), spread["clusters"]
-    found = detectable(wide, n_treated, n_control, power, attrition, clusters)
+    found = detectable(wide, n_treated, effective, power, attrition, clusters)
     if not reason and np.isnan(found) and sd == sd:
         reason = _too_little(design_effect, clusters)
     needed = float("nan")
     if target and n_treated > 0 and n_control > 0:
-        needed = firms_needed(target, wide, n_control / n_treated, power, attrition, clusters / n_treated)
+        needed = firms_needed(target, wide, effective / n_treated, power, attrition, clusters / n_treated)
     return {
         "mde": found,
         "sd": float(sd),
         "basis": spread["basis"],
         "n_treated": n_treated,
         "n_control": n_control,
+        "effective": float(effective),
         "icc": float(icc),
         "design_effect": float(design_effect),
         "clusters": float(clusters),
@@ -177,15 +189,15 @@ def _too_little(design_effect: float, clusters: float) -> str:
     """Why firms that vary have no minimum detectable effect."""
     if np.isnan(design_effect):
         return "what firms of a cluster share cannot be told: fewer than two clusters with several treated firms; declare power.icc"
-    if clusters < 2:
-        return f"{clusters:g} cluster(s) count for the degrees of freedom; at least two are needed"
+    if clusters < 3:
+        return f"{counted(int(clusters), 'cluster')} for the degrees of freedom; inference needs at least three"
     return "too few firms are left for a test"
 
 
 def detectable(
     sd: float, n_treated: float, n_control: float, power: Power, attrition: float = 0.0, clusters: float = float("nan")
 ) -> float:
-    """Bloom's minimum detectable effect in units of `sd`; NaN when `sd` is, an arm is empty or no degree of freedom is left.
+    """Bloom's minimum detectable effect in units of `sd`; NaN when `sd` is, an arm is empty or too few firms or clusters are left.
 
     Parameters
     ----------
@@ -194,11 +206,11 @@ def detectable(
     n_treated, n_control : float
         Firms at the start, of which a share `attrition` is lost.
     clusters : float
-        How many count for the degrees of freedom; NaN: the firms do.
+        How many count for the degrees of freedom, at least three; NaN: the firms do.
     """
     n_treated, n_control = n_treated * (1 - attrition), n_control * (1 - attrition)
     df = n_treated + n_control - 2 if np.isnan(clusters) else clusters - 1
-    if not (sd == sd and n_treated > 0 and n_control > 0 and df > 0):
+    if not (sd == sd and n_treated > 0 and n_control > 0 and df > 0) or clusters < 3:
         return float("nan")
     multiple = stats.t.ppf(1 - power.alpha / 2, df) + stats.t.ppf(power.power, df)
     return float(multiple * sd * np.sqrt(1 / n_treated + 1 / n_control))
@@ -220,7 +232,7 @@ def firms_needed(
     def excess(n):
         return detectable(sd, n, ratio * n, power, attrition, n * clusters) - abs(effect)
 
-    least = 3 / (1 + ratio) / (1 - attrition) if np.isnan(clusters) else 2 / clusters
+    least = 3 / (1 + ratio) / (1 - attrition) if np.isnan(clusters) else 3 / clusters
     most = 10.0 * least
     if excess(least) <= 0:
         return float(np.ceil(least))
@@ -246,24 +258,29 @@ def lost_a_year(panel: Panel, before: float) -> float:
     return float(1 - stay.prod() ** (1 / (seen.columns[-1] - seen.columns[0])))
 
 
-def intraclass(values: np.ndarray, groups: np.ndarray) -> float:
+def intraclass(values: np.ndarray, groups: np.ndarray, blocks: np.ndarray | None = None) -> float:
     """The share of the variance of `values` that rows of one group have in common, at least 0; NaN when it cannot be told.
 
-    One-way analysis of variance with groups of unequal size: (B − W)/(B + (n₀ − 1)W), B and W the mean squares between and within
-    k groups, n₀ = (N − Σn²/N)/(k − 1). NaN with fewer than two groups, with none of several rows, or without variation.
+    One-way analysis of variance with groups of unequal size, each block (a pair of periods, a branch; by default one) from its own
+    mean: (B − W)/(B + (n₀ − 1)W), B and W the mean squares between and within k groups in P blocks, on k − P and N − k degrees of
+    freedom, n₀ = (N − Σ_b Σn²/N_b)/(k − P). NaN with as many blocks as groups, with no group of several rows, or without
+    variation. A group that lies in several blocks counts as one in each.
 
     >>> round(intraclass(np.array([1.0, 2.0, 4.0, 5.0, 6.0]), np.array([0, 0, 1, 1, 1])), 4)
     0.8739
     """
-    codes = np.unique(groups, return_inverse=True)[1].ravel()
-    size = np.bincount(codes)
-    n, k = len(codes), len(size)
-    if k < 2 or n <= k:
+    block = np.unique(np.zeros(len(values)) if blocks is None else blocks, return_inverse=True)[1].ravel()
+    group = np.unique(groups, return_inverse=True)[1].ravel()
+    codes = np.unique(block * (group.max(initial=0) + 1) + group, return_inverse=True)[1].ravel()
+    size, rows = np.bincount(codes), np.bincount(block)
+    n, k, df = len(codes), len(size), len(size) - len(rows)
+    if df < 1 or n <= k:
         return float("nan")
+    values = values - (np.bincount(block, values) / rows)[block]
     mean = np.bincount(codes, values) / size
-    between = size @ (mean - values.mean()) ** 2 / (k - 1)
+    between = size @ mean**2 / df
     within = ((values - mean[codes]) ** 2).sum() / (n - k)
-    typical = (n - (size**2).sum() / n) / (k - 1)
+    typical = (n - (size[codes] / rows[block]).sum()) / df
     total = between + (typical - 1) * within
     return float(max((between - within) / total, 0.0)) if total > 0 else float("nan")
 
@@ -274,14 +291,13 @@ def _clustered(labels: pd.Series | pd.DataFrame, changes: np.ndarray, treated: n
     `changes` (pairs of periods × firms) are NaN where a firm lacks an end.
     """
     codes = cluster_codes(labels, labels.index)
-    counting = counting_clusters(((treated > 0) | (control > 0))[:, None], (treated > 0)[:, None], codes)[0]
+    counting = counting_clusters(((treated > 0) | (control != 0))[:, None], (treated > 0)[:, None], codes)[0]
     one = labels.to_frame() if isinstance(labels, pd.Series) else labels
     ways = []
     for label, code in zip((one[c] for c in one), codes.reshape(len(codes), -1).T[: one.shape[1]], strict=True):
         inside = (treated > 0) & label.notna().to_numpy() & ~np.isnan(changes)
-        values, place = changes[inside], np.nonzero(inside)
-        means = np.bincount(place[0], values) / np.maximum(np.bincount(place[0]), 1)
-        icc = intraclass(values - means[place[0]], place[0] * (code.max() + 1) + code[place[1]])
+        place = np.nonzero(inside)
+        icc = intraclass(changes[inside], code[place[1]], place[0])
         parts = [((np.bincount(code, w) ** 2).sum() / (w @ w) - 1, 1 / _effective(w)) for w in (treated, control) if w.any()]
         mates = sum(m * v for m, v in parts) / sum(v for _, v in parts) if parts else 0.0
         ways.append({"icc": icc, "mates": float(mates) if mates > 1e-9 else 0.0})
@@ -299,6 +315,16 @@ def _weights(panel: Panel, weights: pd.Series | None) -> tuple[np.ndarray, np.nd
     if weights is not None and weights.index.nlevels == 2:
         own = sum(w for g, w in by_cohort.items() if np.isfinite(g))
     return treated, np.where(np.isinf(cohort), own, 0.0)
+
+
+def _adjusted(x: np.ndarray, treated: np.ndarray, control: np.ndarray) -> np.ndarray:
+    """The weights with which outcome regression lets the controls stand for the treated firms; negative where it extrapolates."""
+    rows = control > 0
+    if not (rows.any() and treated.any()):
+        return control
+    found, s = np.zeros(len(control)), control[rows]
+    found[rows] = s * (x[rows] @ np.linalg.pinv(x[rows].T @ (s[:, None] * x[rows])) @ (treated[treated > 0] @ x[treated > 0]))
+    return found
 
 
 def _effective(weights: np.ndarray) -> float:

@@ -158,29 +158,29 @@ def learnt(before: Panel, outcome: str, study: Study) -> Future:
         raise DesignError("the outcome does not vary from year to year before the programme")
     lasting = float(np.clip((over["sd"] ** 2 - once["sd"] ** 2) / (span - 1), 0.0, once["sd"] ** 2))
     branch = before.firms["branch"].reindex(changes.index.get_level_values(1)).to_numpy() if "branch" in before.firms else None
-    groups = [changes.index.get_level_values(0), *([] if branch is None else [branch])]
-    residual = changes - changes.groupby(groups).transform("mean")
+    groups = changes.groupby([changes.index.get_level_values(0), *([] if branch is None else [branch])])
+    residual = changes - groups.transform("mean")
     pairs = pd.concat([wide[[y - 1, y]].set_axis(["a", "b"], axis=1).dropna() for y in years])
     return Future(
         lasting=lasting,
         passing=(once["sd"] ** 2 - lasting) / 2,
         basis=over["basis"],
         shapes=(residual / residual.std()).to_numpy(),
-        icc=_icc(residual, before.firms) if study.power.icc is None else study.power.icc,
+        icc=_icc(residual, groups.ngroup().to_numpy(), before.firms) if study.power.icc is None else study.power.icc,
         attrition=once["lost"] if study.power.attrition is None else study.power.attrition,
         silent=float(wide[study.baseline.year].isna().mean()) if study.baseline.year in wide else 0.0,
         autocorrelation=float(pairs.corr().iloc[0, 1]),
     )
 
 
-def _icc(residual: pd.Series, firms: pd.DataFrame) -> float:
-    """The share of the yearly change that firms of one business cluster have in common (one-way analysis of variance)."""
+def _icc(residual: pd.Series, blocks: np.ndarray, firms: pd.DataFrame) -> float:
+    """The share of the yearly change that firms of one business cluster have in common, in each year and branch."""
     if "business_cluster" not in firms or firms["business_cluster"].isna().all():
         return 0.0
     cluster = firms["business_cluster"].reindex(residual.index.get_level_values(1)).to_numpy()
     inside = pd.notna(cluster)
-    groups = residual[inside].groupby([residual.index.get_level_values(0)[inside], cluster[inside]]).ngroup()
-    return float(np.nan_to_num(intraclass(residual[inside].to_numpy(), groups.to_numpy())))
+    groups = np.unique(cluster[inside].astype(str), return_inverse=True)[1]
+    return float(np.nan_to_num(intraclass(residual.to_numpy()[inside], groups, blocks[inside])))
 
 
 def _draws(job: tuple) -> np.ndarray:
