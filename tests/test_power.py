@@ -8,10 +8,11 @@ import pytest
 from scipy import stats
 
 from pipeval import NEVER, Panel, att_gt
+from pipeval.did.design_effect import intraclass
 from pipeval.did.detectable import detectable_table
 from pipeval.did.placebo import placebo_error
 from pipeval.did.poisson import poisson_att
-from pipeval.did.power import detectable, firms_needed, intraclass, lost_a_year, mde, sd_of_change
+from pipeval.did.power import detectable, firms_needed, lost_a_year, mde, sd_of_change
 from pipeval.errors import DesignError, collected
 from pipeval.matching.match import match
 from pipeval.report.sentences import allowances
@@ -44,11 +45,17 @@ def row_of(small, panel: Panel, did=None, **changes) -> pd.Series:
         return detectable_table(panel, sample, study.model_copy(update=update)).iloc[0]
 
 
+def both_arms(change: pd.Series, panel: Panel) -> float:
+    """The root of the arms' variances, each from its own mean, averaged with weights 1/n₁ and 1/n₀."""
+    arms = change.groupby(np.isfinite(panel.firms["cohort"]))
+    return float(np.sqrt((arms.var() / arms.count()).sum() / (1 / arms.count()).sum()))
+
+
 def test_the_table_by_hand_and_from_the_years_before_alone(small):
     panel = made()
     row = row_of(small, panel)
     wide = panel.wide("y")
-    sd = (wide[2003] - wide[2001]).std()
+    sd = both_arms(wide[2003] - wide[2001], panel)
     assert (row["horizon"], row["source"], row["n_treated"], row["n_control"]) == (2, "observed", 20, 40)
     assert row["sd_change"] == pytest.approx(sd, abs=1e-12)
     multiple = stats.t.ppf(0.975, 58) + stats.t.ppf(0.8, 58)
@@ -234,14 +241,63 @@ def test_clusters_of_the_treated_by_hand():
     assert (found["mates"], found["clusters"]) == (pytest.approx(2 / 3), 3)
     alone = sd_of_change(panel, "y", 1)
     assert np.isnan(alone["icc"]) and (alone["mates"], alone["sd"]) == (0.0, found["sd"])
-    both = panel.firms["group"].fillna("others").to_frame("one").assign(two=[*"xyzxyz", *"uvwrst"])
-    two = sd_of_change(panel, "y", 1, clusters=both)
-    assert two["mates"] == pytest.approx((4 / 3 + 5) / 2)  # of two ways the one that widens the error more: six others in one
     weights = pd.Series([2.0, 1, 1, 1, 1, 1] + [1.0] * 6, panel.firms.index)
     heavy = sd_of_change(panel, "y", 1, weights=weights, clusters=panel.firms["group"])
     own, other = (16 + 4 + 1) / 9 - 1, 0.0  # Σ W_c²/Σw² − 1
     shares = np.array([9 / 49, 1 / 6])
     assert heavy["mates"] == pytest.approx(shares @ [own, other] / shares.sum())
+
+
+def test_two_ways_of_clusters_add_less_what_they_cross():
+    panel = grouped()
+    one, two = panel.firms["group"].fillna("others"), pd.Series([*"xyzxyz", *"uvwrst"], panel.firms.index)
+    found = sd_of_change(panel, "y", 1, clusters=pd.concat([one, two], axis=1))
+    alone = [sd_of_change(panel, "y", 1, clusters=way) for way in (one, two)]
+    assert [way["mates"] for way in alone] == pytest.approx([(4 / 3 + 5) / 2, 1 / 2])
+    assert found["mates"] == pytest.approx((4 / 3 + 5) / 2 + 1 / 2)  # no two firms meet in both ways
+    assert found["icc"] * found["mates"] == pytest.approx(sum(way["icc"] * way["mates"] for way in alone))
+    same = sd_of_change(panel, "y", 1, clusters=pd.concat([one, one], axis=1))
+    assert same[["icc", "mates"]].tolist() == pytest.approx(alone[0][["icc", "mates"]].tolist())  # met twice, counted once
+    inside = sd_of_change(panel, "y", 1, clusters=pd.concat([one, one.str.replace("b", "a")], axis=1))
+    wider = sd_of_change(panel, "y", 1, clusters=one.str.replace("b", "a"))
+    assert inside["mates"] == pytest.approx(wider["mates"])  # clusters within clusters: the larger ones
+
+
+def test_arms_that_vary_unlike_enter_as_they_do_in_the_error():
+    """The error of a difference of means is √(s₁²/n₁ + s₀²/n₀): the few treated firms vary three times as much as the others."""
+    rng = np.random.default_rng(4)
+    size = np.array([3.0] * 30 + [1.0] * 270)
+    rows = {(i, t): v for i, sd in enumerate(size) for t, v in ((1, 0.0), (2, rng.normal(0, sd)))}
+    firms = pd.DataFrame({"cohort": np.where(size == 3, 3.0, NEVER)}, pd.Index(range(300), name="firm_id"))
+    panel = Panel(firms, pd.Series(rows, name="y").rename_axis(["firm_id", "period"]).to_frame())
+    change, treated = panel.wide("y")[2], size == 3
+    error = np.sqrt(change[treated].var() / 30 + change[~treated].var() / 270)
+    found = sd_of_change(panel, "y", 1)
+    assert found["sd"] * np.sqrt(1 / 30 + 1 / 270) == pytest.approx(error, rel=1e-12)
+    assert found["sd"] > 1.7 * change.std()
+    shifted = Panel(firms, panel.outcomes + 5 * treated.repeat(2)[:, None] * np.tile([0, 1], 300)[:, None])
+    assert sd_of_change(shifted, "y", 1)["sd"] == pytest.approx(found["sd"])  # that arms went apart is no spread
+
+
+def test_amounts_on_a_match_have_the_error_of_a_matched_placebo(small):
+    """The match has used the covariates: its weights make the placebo, and no odds besides."""
+    panel, study = made(), small.read()
+    spec = study.match.model_copy(update={"covariates": ("size",), "exact": (), "caliper": None})
+    outcome = Outcome(id="sold", measure="sales", scale="poisson", label={}, relevant_effect=0.2)
+    did = study.did.changed({"covariates": ("size",), "cluster": "set_id"})
+    update = {"outcomes": (outcome,), "match": spec, "did": did, "headline": "matched"}
+    update["treatment"] = study.treatment.model_copy(update={"reference_year": YEAR})
+    years = panel.outcomes.index.get_level_values("period")
+    before = Panel(panel.firms.assign(cohort=panel.firms["cohort"].replace(2004.0, BASE)), panel.outcomes[years <= BASE])
+    with collected():
+        sample = match(panel.firms, spec, until=YEAR)
+        row = detectable_table(panel, sample, study.model_copy(update=update)).iloc[0]
+        kept = sample.weights.droplevel("cohort")
+        table = poisson_att(before, "sold", DidSpec(), kept, by="period").table.set_index("period")
+    error = table.loc[BASE, "std_error"] * np.sqrt(2)
+    df = row["n_treated"] + row["effective"] - 2
+    assert row["source"] == "placebo"
+    assert row["mde"] == pytest.approx((stats.t.ppf(0.975, df) + stats.t.ppf(0.8, df)) * error, rel=1e-9)
 
 
 def test_the_table_takes_clusters_from_the_study_and_loss_from_the_surveys(small):

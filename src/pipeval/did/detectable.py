@@ -11,7 +11,7 @@ from ..study.specs import Outcome, Study
 from .cells import cluster_labels, sampling_weights
 from .estimate import as_share, compared, population
 from .placebo import placebo_error
-from .power import mde, sd_of_change
+from .power import arm_weights, mde, sd_of_change
 
 
 def detectable_table(panel: Panel, sample: MatchedSample, study: Study) -> pd.DataFrame:
@@ -37,11 +37,16 @@ def _row(firms: Panel, outcome: Outcome, study: Study, weights: pd.Series | None
     firms = population(firms, outcome)
     covariates = tuple(c for c in study.did.covariates if c not in outcome.among)
     spec = study.did.changed({"covariates": covariates})
-    weights = sampling_weights(firms.firms, spec, None) if weights is None else weights
+    matched = weights is not None
+    weights = weights if matched else sampling_weights(firms.firms, spec, None)
     clusters = None if spec.cluster in ("firm_id", "set_id") else cluster_labels(firms.firms, spec.cluster)
     spread = sd_of_change(firms, outcome.id, horizon, covariates, weights, study.baseline.year + 1, clusters)
     if outcome.scale == "poisson":
-        error = placebo_error(firms, outcome.id, study.baseline.year, horizon, spec)
+        spec = spec.changed({"cluster": "firm_id"}) if clusters is None else spec
+        by_firm = None
+        if matched:  # the match has used the covariates
+            spec, by_firm = spec.changed({"covariates": ()}), pd.Series(sum(arm_weights(firms, weights)), firms.firms.index)
+        error = placebo_error(firms, outcome.id, study.baseline.year, horizon, spec, by_firm)
         spread["sd"] = error / np.sqrt(1 / spread["n_treated"] + 1 / spread["effective"])
         spread["basis"], spread["mates"] = "placebo", 0.0  # the placebo's error is clustered already
     elif not spread["sd"] > 0:

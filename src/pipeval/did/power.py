@@ -14,7 +14,7 @@ from ..errors import DesignError, counted
 from ..study.specs import Power
 from .att_gt import cohort_weights
 from .covariates import covariates as firm_covariates
-from .inference import cluster_codes, counting_clusters
+from .design_effect import clustered, effective_number
 
 ALONE = {"icc": np.nan, "mates": 0.0, "clusters": np.nan, "lost": 0.0, "horizon": 1}
 """What is true of firms of which nothing else is said: no cluster, and none is lost."""
@@ -30,6 +30,9 @@ def sd_of_change(
     clusters: pd.Series | pd.DataFrame | None = None,
 ) -> pd.Series:
     """The standard deviation across firms of the outcome's change over `horizon` periods, and how many firms there are to average.
+
+    Of two arms that vary unlike, the one whose √(1/n₁ + 1/n₀) multiple is the error of their difference: its square is the mean of
+    the arms' variances with weights 1/n₁ and 1/n₀.
 
     Only periods before the programme are read. Where they do not span the horizon, the variance of the changes over the
     spans they do have is extended along a straight line in the span.
@@ -62,13 +65,14 @@ def sd_of_change(
 
     Notes
     -----
-    Changes are taken from their mean in each pair of periods. A line through Var(1), Var(2), … fits shocks that stay
+    Changes are taken from their arm's mean in each pair of periods. A line through Var(1), Var(2), … fits shocks that stay
     (slope) plus shocks that pass (intercept); a negative slope counts as none. From one span alone the variance is
     taken in proportion to it (all shocks stay), which errs to the safe side unless shocks build up. Outcome regression weighs
     controls by s·x(X₀′SX₀)⁻¹x̄₁, s their sampling weights (Chattopadhyay and Zubizarreta 2023): covariates take their share out of
     the variance, and unlike arms cost effective controls. What clusters share is learnt from the treated
-    firms' changes over the span nearest to the horizon, each pair of periods from its own mean; of two ways, the one that
-    widens the error more. A shock that both arms of a cluster share cancels in their difference, which is not counted.
+    firms' changes over the span nearest to the horizon, each pair of periods from its own mean. Of two ways, `mates` are those met
+    in either and `icc` is what they share on average, so that the variances of the ways add less that of their crossing (Cameron,
+    Gelbach and Miller 2011). A shock that both arms of a cluster share cancels in their difference, which is not counted.
     """
     if horizon < 1:
         raise DesignError(f"horizon is at least one period; found {horizon}")
@@ -77,7 +81,7 @@ def sd_of_change(
     wide = panel.wide(outcome)
     wide = wide.loc[:, wide.columns < before].dropna(axis=1, how="all")
     last = wide.iloc[:, -1] if wide.shape[1] else pd.Series(np.nan, wide.index)
-    arms = _weights(panel, weights)
+    arms = arm_weights(panel, weights)
     x = _columns(panel, covariates)
     observed = last.notna().to_numpy() & ~np.isnan(x).any(axis=1)
     treated, control = (w * observed for w in arms)
@@ -87,22 +91,23 @@ def sd_of_change(
     compared = panel.keep(panel.firms.index[sum(arms) > 0], stage="power", reason="no_weight")
     found = {"horizon": horizon, "lost": lost_a_year(compared, before)}
     found |= {"icc": np.nan, "mates": 0.0, "clusters": np.nan}
-    found |= {"sd": np.nan, "basis": "none", "spans": (), "level": last[treated > 0].mean(), "n_treated": _effective(treated)}
+    found |= {"sd": np.nan, "basis": "none", "spans": (), "level": last[treated > 0].mean(), "n_treated": effective_number(treated)}
     found["n_treated"] = int(found["n_treated"]) if found["n_treated"].is_integer() else found["n_treated"]
-    found |= {"n_control": n_control, "effective": _effective(control)}
+    found |= {"n_control": n_control, "effective": effective_number(control)}
     if wide.shape[1] < 2:
         periods = "one period" if wide.shape[1] == 1 else "no period"
         return pd.Series({**found, "reason": f"{periods} before {before:g}: no change without the programme is observed"})
     enters = (treated > 0) | (control != 0)
-    changes = _changes(wide[enters], x[enters])
-    variances = _variances(changes)
+    arms = [w[enters] for w in (treated, control)]
+    changes = _changes(wide[enters], np.column_stack([x[enters], arms[0] > 0]))
+    variances = _variances(changes, arms)
     if not variances:
         return pd.Series({**found, "reason": "no two periods before the programme share enough firms"})
     variance, basis = _at(horizon, variances)
     if clusters is not None:
         near = min(variances, key=lambda span: (abs(span - horizon), span))
-        rest = np.array([change for span, _, change in changes if span == near])
-        found |= _clustered(clusters.reindex(panel.firms.index)[enters], rest, treated[enters], control[enters])
+        rest = np.array([change for span, change, _ in changes if span == near])
+        found |= clustered(clusters.reindex(panel.firms.index)[enters], rest, *arms)
     return pd.Series({**found, "sd": float(np.sqrt(variance)), "basis": basis, "spans": tuple(sorted(variances)), "reason": ""})
 
 
@@ -258,53 +263,7 @@ def lost_a_year(panel: Panel, before: float) -> float:
     return float(1 - stay.prod() ** (1 / (seen.columns[-1] - seen.columns[0])))
 
 
-def intraclass(values: np.ndarray, groups: np.ndarray, blocks: np.ndarray | None = None) -> float:
-    """The share of the variance of `values` that rows of one group have in common, at least 0; NaN when it cannot be told.
-
-    One-way analysis of variance with groups of unequal size, each block (a pair of periods, a branch; by default one) from its own
-    mean: (B − W)/(B + (n₀ − 1)W), B and W the mean squares between and within k groups in P blocks, on k − P and N − k degrees of
-    freedom, n₀ = (N − Σ_b Σn²/N_b)/(k − P). NaN with as many blocks as groups, with no group of several rows, or without
-    variation. A group that lies in several blocks counts as one in each.
-
-    >>> round(intraclass(np.array([1.0, 2.0, 4.0, 5.0, 6.0]), np.array([0, 0, 1, 1, 1])), 4)
-    0.8739
-    """
-    block = np.unique(np.zeros(len(values)) if blocks is None else blocks, return_inverse=True)[1].ravel()
-    group = np.unique(groups, return_inverse=True)[1].ravel()
-    codes = np.unique(block * (group.max(initial=0) + 1) + group, return_inverse=True)[1].ravel()
-    size, rows = np.bincount(codes), np.bincount(block)
-    n, k, df = len(codes), len(size), len(size) - len(rows)
-    if df < 1 or n <= k:
-        return float("nan")
-    values = values - (np.bincount(block, values) / rows)[block]
-    mean = np.bincount(codes, values) / size
-    between = size @ mean**2 / df
-    within = ((values - mean[codes]) ** 2).sum() / (n - k)
-    typical = (n - (size[codes] / rows[block]).sum()) / df
-    total = between + (typical - 1) * within
-    return float(max((between - within) / total, 0.0)) if total > 0 else float("nan")
-
-
-def _clustered(labels: pd.Series | pd.DataFrame, changes: np.ndarray, treated: np.ndarray, control: np.ndarray) -> dict:
-    """What clusters do to the error: `icc, mates, clusters`.
-
-    `changes` (pairs of periods × firms) are NaN where a firm lacks an end.
-    """
-    codes = cluster_codes(labels, labels.index)
-    counting = counting_clusters(((treated > 0) | (control != 0))[:, None], (treated > 0)[:, None], codes)[0]
-    one = labels.to_frame() if isinstance(labels, pd.Series) else labels
-    ways = []
-    for label, code in zip((one[c] for c in one), codes.reshape(len(codes), -1).T[: one.shape[1]], strict=True):
-        inside = (treated > 0) & label.notna().to_numpy() & ~np.isnan(changes)
-        place = np.nonzero(inside)
-        icc = intraclass(changes[inside], code[place[1]], place[0])
-        parts = [((np.bincount(code, w) ** 2).sum() / (w @ w) - 1, 1 / _effective(w)) for w in (treated, control) if w.any()]
-        mates = sum(m * v for m, v in parts) / sum(v for _, v in parts) if parts else 0.0
-        ways.append({"icc": icc, "mates": float(mates) if mates > 1e-9 else 0.0})
-    return max(ways, key=lambda way: np.nan_to_num(way["icc"]) * way["mates"]) | {"clusters": float(counting)}
-
-
-def _weights(panel: Panel, weights: pd.Series | None) -> tuple[np.ndarray, np.ndarray]:
+def arm_weights(panel: Panel, weights: pd.Series | None) -> tuple[np.ndarray, np.ndarray]:
     """Each firm's weight as treated and as control (summed over cohorts it is compared with)."""
     cohort = panel.firms["cohort"].to_numpy(float)
     by_cohort = cohort_weights(weights, panel.firms)
@@ -325,11 +284,6 @@ def _adjusted(x: np.ndarray, treated: np.ndarray, control: np.ndarray) -> np.nda
     found, s = np.zeros(len(control)), control[rows]
     found[rows] = s * (x[rows] @ np.linalg.pinv(x[rows].T @ (s[:, None] * x[rows])) @ (treated[treated > 0] @ x[treated > 0]))
     return found
-
-
-def _effective(weights: np.ndarray) -> float:
-    """The number of equally weighted firms that would tell as much: (Σw)²/Σw²."""
-    return float(weights.sum() ** 2 / (weights @ weights)) if weights.any() else 0.0
 
 
 def _at(horizon: int, variances: dict[int, float]) -> tuple[float, str]:
@@ -354,28 +308,35 @@ def _columns(panel: Panel, names: Sequence[str]) -> np.ndarray:
     return np.where(cov.missing[:, None], np.nan, x)
 
 
-def _changes(wide: pd.DataFrame, x: np.ndarray) -> list[tuple[int, int, np.ndarray]]:
-    """Span, degrees of freedom and residual change (n,) of every two periods that share enough firms; NaN for a firm without it."""
+def _changes(wide: pd.DataFrame, x: np.ndarray) -> list[tuple[int, np.ndarray, np.ndarray]]:
+    """Every two periods that share enough firms: span, residual changes (n,) and their degrees of freedom (n,); NaN without one."""
     y, periods = wide.to_numpy(), wide.columns.to_numpy()
     found = []
     for a in range(len(periods)):
         for b in range(a + 1, len(periods)):
             dy = y[:, b] - y[:, a]
             use = ~np.isnan(dy) & ~np.isnan(x).any(axis=1)
-            beta, _, rank, _ = np.linalg.lstsq(x[use], dy[use], rcond=None) if use.any() else (None, None, 0, None)
-            if use.sum() <= rank:
+            left, size, _ = np.linalg.svd(x[use], full_matrices=False)
+            q = left[:, size > size.max(initial=0) * len(left) * np.finfo(float).eps]
+            if use.sum() <= q.shape[1]:
                 continue
-            rest = np.full(len(dy), np.nan)
-            rest[use] = dy[use] - x[use] @ beta
-            found.append((int(periods[b] - periods[a]), int(use.sum()) - int(rank), rest))
+            rest, free = np.full(len(dy), np.nan), np.full(len(dy), np.nan)
+            rest[use] = dy[use] - q @ (q.T @ dy[use])
+            free[use] = 1 - (q**2).sum(axis=1)
+            found.append((int(periods[b] - periods[a]), rest, free))
     return found
 
 
-def _variances(changes: list[tuple[int, int, np.ndarray]]) -> dict[int, float]:
-    """Residual variance of the change by span, pooled over pairs of periods."""
-    squares, freedom = {}, {}
-    for span, df, rest in changes:
-        seen = rest[~np.isnan(rest)]
-        squares[span] = squares.get(span, 0.0) + seen @ seen
-        freedom[span] = freedom.get(span, 0) + df
-    return {span: squares[span] / freedom[span] for span in squares}
+def _variances(changes: list[tuple[int, np.ndarray, np.ndarray]], arms: list[np.ndarray]) -> dict[int, float]:
+    """Variance of the change by span, pooled over pairs of periods: of both arms, each by what it adds to the error."""
+    pooled: dict[int, np.ndarray] = {}
+    for span, rest, free in changes:
+        sums = [[np.nansum(rest[w != 0] ** 2), np.nansum(free[w != 0])] for w in arms]
+        pooled[span] = pooled.get(span, 0.0) + np.array(sums)
+    found = {}
+    for span, sums in pooled.items():
+        known = sums[:, 1] > 1e-9  # an arm without variation to speak of takes the other's
+        if known.any():
+            adds = np.array([1 / effective_number(w) if w.any() else 0.0 for w in arms])
+            found[span] = float(np.average(sums[known, 0] / sums[known, 1], weights=adds[known]))
+    return found

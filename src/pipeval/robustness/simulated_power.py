@@ -12,7 +12,8 @@ from scipy import stats
 
 from ..data.panel import Panel
 from ..did.estimate import as_share, at_reference, estimate, population
-from ..did.power import intraclass, sd_of_change
+from ..did.design_effect import intraclass
+from ..did.power import sd_of_change
 from ..errors import DesignError, EstimationError, collected
 from ..matching.matched import MatchedSample
 from ..study.specs import Outcome, Study
