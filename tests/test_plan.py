@@ -660,6 +660,8 @@ def test_an_indicator_speaks_any_language_its_log_frame_gives(final):
         ({"design_effect": 1.0, "clusters": np.nan}, "not_computable"),  # firms vary, and too few are left
         ({"sd_change": np.nan}, "no_variation"),
         ({"sd_change": np.nan, "source": "none"}, "no_years_before"),
+        ({"source": "placebo"}, "few_clusters"),  # the placebo could be made: years before are not what is wanting
+        ({"sd_change": np.nan, "source": "placebo"}, "no_years_before"),
         ({"n_control": 0}, "no_firms"),
     ],
 )

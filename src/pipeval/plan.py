@@ -269,7 +269,8 @@ def _why_none(power: Mapping) -> str:
     """Why an outcome has no minimum detectable effect."""
     if not (power["n_treated"] > 0 and power["n_control"] > 0):
         return "no_firms"
-    if power["source"] not in ("observed", "extrapolated", "one_span"):
+    seen = power["source"] in ("observed", "extrapolated", "one_span") or (power["source"] == "placebo" and power["sd_change"] > 0)
+    if not seen:
         return "no_years_before"
     if not power["sd_change"] > 0:
         return "no_variation"
