@@ -287,4 +287,4 @@ def test_a_chosen_share_has_no_idle_decimals_and_a_loss_has_its_sign_first(text)
     assert "80%" in said and "2.5%" in said and "80.0" not in said
     drawn = {"measure": "npv_usd", "central": 9e5, "drawn_low": -1.2e6, "drawn_high": 3e6, "share_positive": 0.7, "note": ""}
     said = SENTENCES["returned"](Bundle.build(study, {"return": pd.DataFrame([drawn])}), text)[0]
-    assert "−US$ 1.20" in said.replace("\\", "") and "US$ −" not in said
+    assert "−US$\xa01.20" in said.replace("\\", "") and "US$\xa0−" not in said  # and no line ends between them

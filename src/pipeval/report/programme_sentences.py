@@ -117,7 +117,7 @@ def returned(bundle: Bundle, text: Text) -> list[str]:
     paragraphs = [text.say("text.what_if")] if row.get("note") == "what_if" else []
     values = {n: _money(row[c], text) for n, c in (("central", "central"), ("low", "drawn_low"), ("high", "drawn_high"))}
     said = text.say("say.returned", values | {"positive": _share(row["share_positive"], text)})
-    return [*paragraphs, said.replace("US$ −", "−US$ ")]  # the sign stands before the currency
+    return [*paragraphs, said.replace("US$\u00a0−", "−US$\u00a0")]  # the sign stands before the currency
 
 
 def departed(bundle: Bundle, text: Text) -> list[str]:

@@ -216,5 +216,5 @@ def _flat(tree: dict, prefix: str = "") -> dict[str, str]:
         if isinstance(value, dict):
             flat.update(_flat(value, f"{prefix}{key}."))
         else:
-            flat[f"{prefix}{key}"] = value
+            flat[f"{prefix}{key}"] = value.replace("US$ {", "US$\u00a0{")  # no line ends between a currency and its amount
     return flat
