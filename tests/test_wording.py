@@ -228,6 +228,10 @@ def test_a_document_is_named_with_whether_it_was_seen(text, share, key):
     shown = paragraph(row, "milestone", text)
     expected = text.say(f"say.verdict.document.{key}", {"document": "Acta *7*", "share": text.number(share, "pct0")})
     assert expected in bare(shown) and "\\*7\\*" in shown  # a name can never become markup
+    two = judged("met", "descriptive", "milestone", document="Acta 7; Acta 8", verified=share)
+    said = {"seen": "seen_many", "unseen": "unseen_many"}.get(key, key)
+    several = text.say(f"say.verdict.document.{said}", {"document": "Acta 7; Acta 8", "share": text.number(share, "pct0")})
+    assert several in bare(paragraph(two, "milestone", text))
     assert text.say("say.verdict.customs", {"share": text.number(0.97, "pct0")}) in bare(
         paragraph(judged("met", "indicative", "growth", verified=0.97), "growth", text)
     )

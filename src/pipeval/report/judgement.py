@@ -184,7 +184,8 @@ def _proofs(row: dict, text: Text) -> list[str]:
     if not _number(share):
         return []
     kind = "seen" if share == 1 else "unseen" if share == 0 else "partly"
-    key = f"say.verdict.document.{kind}" if row.get("document") else "say.verdict.customs"
+    several = kind != "partly" and "; " in str(row.get("document"))
+    key = f"say.verdict.document.{kind}{'_many' if several else ''}" if row.get("document") else "say.verdict.customs"
     values = {"document": escape(row.get("document")), "share": escape(text.number(share, "pct0"))}
     return [text.say(key, values)] if text.has(key) else []
 
