@@ -40,6 +40,11 @@ def test_values_of_a_dotted_key():
     assert found["p_leather_no"]["treatment"] == {"branches": ["leather"]} and found["p_leather_no"]["x"] == {"on": False}
 
 
+def test_decimals_name_studies():
+    found = swept(content(**{"did.level": [0.9, 0.95, 1], "skip": [{"did.level": 1}]}), "p.yaml")
+    assert {name: study["did"]["level"] for name, study in found.items()} == {"p_0-9": 0.9, "p_0-95": 0.95}
+
+
 def test_combinations_left_out():
     found = swept(content(wave=WAVES, logframe=["own", "dini"], skip=[{"wave": "mid", "logframe": "dini"}]), "p.yaml")
     assert list(found) == ["p_mid_own", "p_end_own", "p_end_dini"]
@@ -59,6 +64,7 @@ def test_combinations_left_out():
         ({"wave": {"mid": 3}}, "sweep.wave is a mapping"),
         ({"wave": "mid"}, "sweep.wave is a mapping"),
         ({"wave": {"a b": {}}}, "named by letters, digits, - and _, each once; found 1 name (a b)"),
+        ({"x": [-0.5]}, "found 1 name (-0-5). Write the axis as a mapping"),
         ({"x": ["a", "a"]}, "two of them have one name"),
         ({"wave": WAVES, "skip": {"wave": "mid"}}, "sweep.skip is a list of combinations"),
         ({"wave": WAVES, "skip": [{"waive": "mid"}]}, "there is no axis 'waive'; did you mean 'wave'?"),

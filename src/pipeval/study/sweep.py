@@ -120,14 +120,19 @@ def _points(axis: str, points: Any, file: str) -> dict[str, dict]:
     odd = [name for name in named if not _NAME.fullmatch(name)]
     if odd or len(named) < len(points):
         found = f"found {some(odd, 'name')}" if odd else "two of them have one name"
-        raise UsageError(f"{file}: the points of sweep.{axis} are named by letters, digits, - and _, each once; {found}")
+        raise UsageError(
+            f"{file}: the points of sweep.{axis} are named by letters, digits, - and _, each once; {found}. Write the axis as a "
+            "mapping from names of your own to sections"
+        )
     return named
 
 
 def _slug(value: Any) -> str:
-    """The name of a point that is a value: a list is joined by hyphens, what YAML reads as yes or no is written so."""
+    """The name of a point that is a value: a list and a decimal are joined by hyphens, what YAML reads as yes or no is written so."""
     if isinstance(value, list):
         return "-".join(_slug(one) for one in value)
+    if isinstance(value, float):
+        return str(value).replace(".", "-")
     return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
 
 
