@@ -128,7 +128,7 @@ def _points(axis: str, points: Any, file: str) -> dict[str, dict]:
 
 
 def _slug(value: Any) -> str:
-    """The name of a point that is a value: a list and a decimal are joined by hyphens, what YAML reads as yes or no is written so."""
+    """The name of a point that is a value: hyphens join a list and stand for a decimal point, yes and no are written so."""
     if isinstance(value, list):
         return "-".join(_slug(one) for one in value)
     if isinstance(value, float):
