@@ -661,7 +661,7 @@ def test_an_indicator_speaks_any_language_its_log_frame_gives(final):
         ({"sd_change": np.nan}, "no_variation"),
         ({"sd_change": np.nan, "source": "none"}, "no_years_before"),
         ({"source": "placebo"}, "few_clusters"),  # the placebo could be made: years before are not what is wanting
-        ({"sd_change": np.nan, "source": "placebo"}, "no_years_before"),
+        ({"sd_change": np.nan, "source": "placebo"}, "not_computable"),
         ({"n_control": 0}, "no_firms"),
     ],
 )

@@ -217,9 +217,9 @@ def test_what_is_declared_goes_before_what_is_learnt():
     alone = mde(spread_of(), Power(icc=0.3))
     assert alone["design_effect"] == 1.0 and np.isnan(alone["icc"])  # firms are the clusters: nothing is shared
     assert "declare power.icc" in mde(spread_of(mates=4.0, clusters=25), Power())["reason"]
-    assert "1 cluster for" in mde(spread_of(icc=0.0, mates=99.0, clusters=1), Power())["reason"]
+    assert "found 1" in mde(spread_of(icc=0.0, mates=99.0, clusters=1), Power())["reason"]
     two, three = (mde(spread_of(icc=0.1, mates=9.0, clusters=g), Power()) for g in (2, 3))
-    assert np.isnan(two["mde"]) and "2 clusters for" in two["reason"] and three["mde"] > 0  # as the estimate itself
+    assert np.isnan(two["mde"]) and "found 2" in two["reason"] and three["mde"] > 0  # as the estimate itself
     assert mde(spread_of(mates=4.0, clusters=25), Power(icc=0.0))["design_effect"] == 1.0
 
 
@@ -279,6 +279,136 @@ def test_arms_that_vary_unlike_enter_as_they_do_in_the_error():
     assert sd_of_change(shifted, "y", 1)["sd"] == pytest.approx(found["sd"])  # that arms went apart is no spread
 
 
+def sized(size: np.ndarray, treated: np.ndarray, seed: int, **columns) -> Panel:
+    """One change before the programme (periods 1 and 2, entry in 3), normal with standard deviation `size`."""
+    rng = np.random.default_rng(seed)
+    ids = pd.Index(range(len(size)), name="firm_id")
+    y = np.column_stack([np.zeros(len(size)), rng.normal(0, size)])
+    index = pd.MultiIndex.from_product([ids, [1, 2]], names=["firm_id", "period"])
+    firms = pd.DataFrame({"cohort": np.where(treated, 3.0, NEVER), **columns}, ids)
+    return Panel(firms, pd.DataFrame({"y": y.ravel()}, index))
+
+
+def stated(found: pd.Series) -> float:
+    """The error that the formula takes, of firms that stand alone."""
+    return found["sd"] * np.sqrt(1 / found["n_treated"] + 1 / found["effective"])
+
+
+def test_heavy_firms_that_vary_more_count_with_their_weight():
+    """The variance of a weighted mean is Σw²σ²/(Σw)²."""
+    n, treated = 400, np.arange(400) < 200
+    size = np.where(np.arange(n) % 2, 2.0, 1.0)
+    weights = np.where(size == 2, 5.0, 1.0)
+    true = sum((weights[arm] ** 2 @ size[arm] ** 2) / weights[arm].sum() ** 2 for arm in (treated, ~treated))
+    draws = (sized(size, treated, k) for k in range(20))
+    found = [sd_of_change(p, "y", 1, weights=pd.Series(weights, p.firms.index)) for p in draws]
+    assert np.mean([stated(row) ** 2 for row in found]) == pytest.approx(true, rel=0.05)
+
+
+def test_the_formula_holds_where_spread_goes_with_a_covariate():
+    """Outcome regression's error is that of its weights on residuals: controls like treated firms count, be they calm or wild."""
+    rng = np.random.default_rng(8)
+    treated = np.arange(450) < 150
+    x = rng.normal(size=450) + treated
+    full = np.column_stack([np.ones(450), x])
+    control = full[~treated] @ np.linalg.inv(full[~treated].T @ full[~treated]) @ full[treated].mean(axis=0)
+    for slope in (0.4, -0.4):
+        size = np.exp(slope * x)
+        true = (size[treated] ** 2).sum() / 150**2 + control**2 @ size[~treated] ** 2
+        found = [stated(sd_of_change(sized(size, treated, k, x=x), "y", 1, ["x"])) ** 2 for k in range(150)]
+        assert np.mean(found) == pytest.approx(true, rel=0.05)
+
+
+def test_controls_unlike_any_treated_firm_have_no_part():
+    """Regression gives firms of a category without treated firms a weight of rounding size; their spread is not the study's."""
+    kind = np.array([*"ab"] * 25 + ["a", "b", "z"] * 100)
+    treated = np.arange(350) < 50
+    panel = sized(np.where(kind == "z", 30.0, 1.0), treated, 1, kind=kind)
+    found = sd_of_change(panel, "y", 1, ["kind"])
+    inside = panel.keep(panel.firms.index[kind != "z"], stage="test", reason="z")
+    assert found["n_control"] == 200
+    assert found["sd"] == pytest.approx(sd_of_change(inside, "y", 1, ["kind"])["sd"], rel=0.01) and found["sd"] < 1.2
+
+
+def test_the_design_effect_is_that_of_the_arm_that_varies():
+    """Treated firms in clusters of ten that share .3, controls alone: Var = σ₁²(1 + 9·.3)/n + σ₀²/n."""
+    n, group = 200, np.r_[np.repeat(np.arange(20), 10), np.arange(200) + 20]
+    treated = np.arange(2 * n) < n
+    for one, other in ((2.0, 1.0), (1.0, 2.0)):
+        rng, found = np.random.default_rng(5), []
+        for _ in range(40):
+            panel = sized(np.where(treated, one * np.sqrt(0.7), other), treated, int(rng.integers(1 << 30)))
+            shared = np.where(treated, one * np.sqrt(0.3) * rng.normal(size=2 * n)[group % (2 * n)], 0.0)
+            panel = Panel(panel.firms, panel.outcomes + np.column_stack([np.zeros(2 * n), shared]).ravel()[:, None])
+            row = sd_of_change(panel, "y", 1, clusters=pd.Series(group, panel.firms.index))
+            found.append(stated(row) ** 2 * (1 + row["mates"] * row["icc"]))
+        assert np.mean(found) == pytest.approx((one**2 * 3.7 + other**2) / n, rel=0.08)
+
+
+def test_a_span_that_two_firms_tell_tells_nothing():
+    rng = np.random.default_rng(9)
+    ids = pd.Index(range(300), name="firm_id")
+    y = rng.normal(size=(300, 3)).cumsum(axis=1)
+    y[:298, 0] = np.nan  # two controls alone answered in the first year
+    index = pd.MultiIndex.from_product([ids, [1, 2, 3]], names=["firm_id", "period"])
+    firms = pd.DataFrame({"cohort": np.where(np.arange(300) < 100, 4.0, NEVER)}, ids)
+    found = sd_of_change(Panel(firms, pd.DataFrame({"y": y.ravel()}, index)), "y", 2)
+    assert (found["basis"], found["spans"]) == ("one_span", (1,)) and found["sd"] == pytest.approx(np.sqrt(2), rel=0.1)
+
+
+def test_an_arm_of_a_few_firms_takes_the_variance_of_both():
+    treated = np.arange(303) < 3
+    found = [sd_of_change(sized(np.ones(303), treated, k), "y", 1)["sd"] for k in range(30)]
+    assert 0.85 < min(found) and max(found) < 1.15
+
+
+def test_rounding_is_no_variation(small):
+    panel = made()
+    years = panel.outcomes.index.get_level_values("period").to_numpy()
+    still = panel.outcomes.assign(y=np.repeat(np.linspace(5, 9, 60), 5) + 0.1 * years, sold=7.0)
+    for outcome in ({}, {"id": "sold", "scale": "poisson"}):
+        row = row_of(small, Panel(panel.firms, still), **outcome)
+        assert np.isnan([row["mde"], row["firms_needed"]]).all() and row["reason"] == "no variation before the programme"
+    group = pd.Series(np.arange(60) % 6, panel.firms.index)
+    calm = panel.outcomes["y"].where(~np.isfinite(panel.firms["cohort"].repeat(5).to_numpy()), 0.1 * years)
+    found = mde(sd_of_change(Panel(panel.firms, calm.to_frame()), "y", 1, before=2004, clusters=group), Power())
+    assert np.isnan(found["mde"]) == np.isnan(found["design_effect"])
+
+
+@pytest.mark.parametrize(
+    ("arm", "years", "reason"),
+    [
+        ("treated", [2003], "no treated or no comparison firm"),
+        ("control", [2003], "no treated or no comparison firm"),
+        ("treated", [2001, 2002], "no placebo estimate could be made"),
+        ("both", [2001, 2002, 2003], "no period before 2004: no change without the programme is observed"),
+    ],
+)
+def test_an_amount_that_tells_nothing_says_why(small, arm, years, reason):
+    panel = made()
+    own = np.isfinite(panel.firms["cohort"].repeat(5).to_numpy())
+    inside = {"treated": own, "control": ~own, "both": np.ones(len(own), bool)}[arm]
+    silent = inside & panel.outcomes.index.get_level_values("period").isin(years)
+    told = panel.outcomes.assign(sold=panel.outcomes["sold"].mask(silent))
+    row = row_of(small, Panel(panel.firms, told), id="sold", scale="poisson")
+    assert np.isnan(row["mde"]) and row["reason"] == reason
+
+
+def test_clusters_needed_are_a_whole_number_of_firms():
+    for n_treated in range(5, 40):
+        for clusters in range(3, 30):
+            needed = firms_needed(0.5, 0.5, 1.0, Power(), clusters=clusters / n_treated)
+            assert needed >= 3 * n_treated / clusters - 1e-6
+
+
+def test_a_covariate_of_the_outcomes_is_read_before_the_programme():
+    panel = unlike(np.random.default_rng(3))
+    moving = pd.Series({(i, 3): x for i, x in panel.firms["x"].items()}, name="z")
+    both = Panel(panel.firms[["cohort"]], panel.outcomes.assign(z=moving.rename_axis(["firm_id", "period"])))
+    fixed, read = sd_of_change(panel, "y", 2, ["x"]), sd_of_change(both, "y", 2, ["z"])
+    assert read[["sd", "effective"]].tolist() == pytest.approx(fixed[["sd", "effective"]].tolist())
+
+
 def test_amounts_on_a_match_have_the_error_of_a_matched_placebo(small):
     """The match has used the covariates: its weights make the placebo, and no odds besides."""
     panel, study = made(), small.read()
@@ -307,7 +437,8 @@ def test_the_table_takes_clusters_from_the_study_and_loss_from_the_surveys(small
     plain, row = row_of(small, panel), row_of(small, panel, {"cluster": "group"})
     assert (plain["design_effect"], plain["attrition"]) == (1.0, 0.0) and np.isnan([plain["icc"], plain["clusters"]]).all()
     treated = firms["group"].dropna()
-    mates = ((treated.value_counts() ** 2).sum() / 20 - 1) * (1 / 20) / (1 / 20 + 1 / 40)
+    own = (panel.wide("y")[2003] - panel.wide("y")[2001]).groupby(np.isfinite(firms["cohort"])).var() / [40, 20]
+    mates = ((treated.value_counts() ** 2).sum() / 20 - 1) * own[True] / own.sum()  # the arms as they enter the variance
     assert row["clusters"] == treated.nunique() and row["icc"] >= 0
     assert row["design_effect"] == pytest.approx(1 + row["icc"] * mates)
     df = treated.nunique() - 1

@@ -269,9 +269,10 @@ def _why_none(power: Mapping) -> str:
     """Why an outcome has no minimum detectable effect."""
     if not (power["n_treated"] > 0 and power["n_control"] > 0):
         return "no_firms"
-    seen = power["source"] in ("observed", "extrapolated", "one_span") or (power["source"] == "placebo" and power["sd_change"] > 0)
-    if not seen:
+    if power["source"] == "none":
         return "no_years_before"
+    if power["source"] == "placebo" and not power["sd_change"] > 0:
+        return "not_computable"
     if not power["sd_change"] > 0:
         return "no_variation"
     few = np.isnan(power.get("design_effect", 1.0)) or power.get("clusters", np.nan) < 3

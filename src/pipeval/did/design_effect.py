@@ -44,32 +44,37 @@ def intraclass(values: np.ndarray, groups: np.ndarray, blocks: np.ndarray | None
     return float(max((between - within) / total, 0.0)) if total > 0 else float("nan")
 
 
-def clustered(labels: pd.Series | pd.DataFrame, changes: np.ndarray, treated: np.ndarray, control: np.ndarray) -> dict:
+def clustered(
+    labels: pd.Series | pd.DataFrame, enters: np.ndarray, changes: np.ndarray, arms: list[np.ndarray], variances: np.ndarray
+) -> dict:
     """What clusters do to the error: `icc, mates, clusters`.
 
-    `changes` (pairs of periods × firms) are NaN where a firm lacks an end.
+    `labels` and `enters` (bool) are of all firms; of those that enter are `changes` (pairs of periods × firms, NaN where a firm
+    lacks an end), the weights of treated and control firms (`arms`) and the arms' variances.
     """
-    codes = cluster_codes(labels, labels.index)
+    codes = cluster_codes(labels, labels.index)[enters]
+    treated, control = arms
     counting = counting_clusters(((treated > 0) | (control != 0))[:, None], (treated > 0)[:, None], codes)[0]
-    known = (labels.to_frame() if isinstance(labels, pd.Series) else labels).notna().to_numpy()
+    known = (labels.to_frame() if isinstance(labels, pd.Series) else labels)[enters].notna().to_numpy()
     known = np.column_stack([known, known.all(axis=1)]) if known.shape[1] == 2 else known
+    adds = np.array([v / effective_number(w) if w.any() else 0.0 for w, v in zip(arms, variances, strict=True)])
     icc, mates = np.transpose([
-        _shared(code, inside, changes, treated, control)
+        _shared(code, inside & (treated > 0), changes, arms, adds)
         for code, inside in zip(codes.reshape(len(codes), -1).T, known.T, strict=True)
     ])  # fmt: skip
     wider = np.where(mates > 0, icc * mates, 0.0)
     if len(mates) == 3:  # firms met in either way, and what they share; never less than in one
         mates, wider = (max(v[0] + v[1] - np.nan_to_num(v[2]), v[0], v[1]) for v in (mates, wider))
-        icc = np.array([wider / mates if mates > 0 else np.nan])
+        icc = np.array([min(wider / mates, 1.0) if mates > 0 else np.nan])
     return {"icc": float(icc[0]), "mates": float(np.ravel(mates)[0]), "clusters": float(counting)}
 
 
 def _shared(
-    code: np.ndarray, known: np.ndarray, changes: np.ndarray, treated: np.ndarray, control: np.ndarray
+    code: np.ndarray, treated: np.ndarray, changes: np.ndarray, arms: list[np.ndarray], adds: np.ndarray
 ) -> tuple[float, float]:
-    """What treated firms of a cluster have in common, and how many others a firm meets there."""
-    inside = (treated > 0) & known & ~np.isnan(changes)
+    """What treated firms of a cluster have in common, and how many others a firm meets there: of the arms, by what each adds."""
+    inside = treated & ~np.isnan(changes)
     place = np.nonzero(inside)
-    parts = [((np.bincount(code, w) ** 2).sum() / (w @ w) - 1, 1 / effective_number(w)) for w in (treated, control) if w.any()]
-    mates = sum(m * v for m, v in parts) / sum(v for _, v in parts) if parts else 0.0
+    met = [(np.bincount(code, w) ** 2).sum() / (w @ w) - 1 if w.any() else 0.0 for w in arms]
+    mates = float(np.average(met, weights=adds)) if adds.any() else 0.0
     return intraclass(changes[inside], code[place[1]], place[0]), mates if mates > 1e-9 else 0.0

@@ -47,10 +47,7 @@ def _row(firms: Panel, outcome: Outcome, study: Study, weights: pd.Series | None
         if matched:  # the match has used the covariates
             spec, by_firm = spec.changed({"covariates": ()}), pd.Series(sum(arm_weights(firms, weights)), firms.firms.index)
         error = placebo_error(firms, outcome.id, study.baseline.year, horizon, spec, by_firm)
-        spread["sd"] = error / np.sqrt(1 / spread["n_treated"] + 1 / spread["effective"])
-        spread["basis"], spread["mates"] = "placebo", 0.0  # the placebo's error is clustered already
-    elif not spread["sd"] > 0:
-        spread["sd"], spread["reason"] = np.nan, spread["reason"] or "no variation before the programme"
+        spread = _of_placebo(spread, error)
     sign, target = -1.0 if outcome.direction == "decrease" else 1.0, outcome.relevant_effect
     wanted = None if target is None else sign * target
     if outcome.scale == "poisson" and wanted is not None:
@@ -66,3 +63,16 @@ def _row(firms: Panel, outcome: Outcome, study: Study, weights: pd.Series | None
         "source": found.pop("basis"),
     }
     return row | found | {"mde_share": share, "target": target, "detectable": bool(share <= target) if known else None}
+
+
+def _of_placebo(spread: pd.Series, error: float) -> pd.Series:
+    """The spread that makes the formula give a placebo's error, which is clustered already."""
+    spread = spread.copy()
+    spread["mates"], error = 0.0, 0.0 if error < 1e-10 else error  # log points: rounding is no variation
+    both = spread["n_treated"] > 0 and spread["effective"] > 0
+    spread["sd"] = error / np.sqrt(1 / spread["n_treated"] + 1 / spread["effective"]) if both else np.nan
+    if error == error:
+        spread["basis"], spread["reason"] = "placebo", ""
+    elif both and not spread["reason"] and not spread["clusters"] < 3:
+        spread["basis"], spread["reason"] = "placebo", "no placebo estimate could be made"
+    return spread

@@ -10,7 +10,7 @@ from scipy import stats
 from scipy.optimize import brentq
 
 from ..data.panel import Panel
-from ..errors import DesignError, counted
+from ..errors import DesignError
 from ..study.specs import Power
 from .att_gt import cohort_weights
 from .covariates import covariates as firm_covariates
@@ -18,6 +18,9 @@ from .design_effect import clustered, effective_number
 
 ALONE = {"icc": np.nan, "mates": 0.0, "clusters": np.nan, "lost": 0.0, "horizon": 1}
 """What is true of firms of which nothing else is said: no cluster, and none is lost."""
+
+LEAST = 10
+"""Degrees of freedom below which an arm does not tell its own variance."""
 
 
 def sd_of_change(
@@ -32,7 +35,8 @@ def sd_of_change(
     """The standard deviation across firms of the outcome's change over `horizon` periods, and how many firms there are to average.
 
     Of two arms that vary unlike, the one whose √(1/n₁ + 1/n₀) multiple is the error of their difference: its square is the mean of
-    the arms' variances with weights 1/n₁ and 1/n₀.
+    the arms' variances with weights 1/n₁ and 1/n₀, firms entering by their squared weights. An arm with fewer than ten degrees of
+    freedom takes the variance of both together.
 
     Only periods before the programme are read. Where they do not span the horizon, the variance of the changes over the
     spans they do have is extended along a straight line in the span.
@@ -57,9 +61,9 @@ def sd_of_change(
     Series
         `sd` (in units of the outcome); `basis` (observed, extrapolated, one_span or none); `spans` (those observed);
         `level` (the treated firms' mean in the last period before); `n_treated` (effective, (Σw)²/Σw²) and `n_control`, observed
-        in that period with their covariates; `effective` (the number of equally weighted controls that would tell as much);
-        `reason` (why `sd` is NaN; else empty). With clusters: `icc` (see `intraclass`; NaN without),
-        `mates` (how many firms of its cluster a firm of an arm meets there: Σ_c W_c²/Σw² − 1, for equal weights Σn_c²/N − 1, the
+        in that period with their covariates, controls that the adjustment gives no weight left out; `effective` (the number of
+        equally weighted controls that would tell as much); `reason` (why `sd` is NaN; else empty). With clusters: `icc` (see
+        `intraclass`; NaN without), `mates` (how many firms of its cluster a firm of an arm meets there: Σ_c W_c²/Σw² − 1, for equal weights Σn_c²/N − 1, the
         arms as they enter the variance; 0 without), `clusters` (those that count for the degrees of freedom; NaN without). `lost`
         (see `lost_a_year`) and `horizon`.
 
@@ -67,7 +71,8 @@ def sd_of_change(
     -----
     Changes are taken from their arm's mean in each pair of periods. A line through Var(1), Var(2), … fits shocks that stay
     (slope) plus shocks that pass (intercept); a negative slope counts as none. From one span alone the variance is
-    taken in proportion to it (all shocks stay), which errs to the safe side unless shocks build up. Outcome regression weighs
+    taken in proportion to it (all shocks stay), which errs to the safe side unless shocks build up. A span that fewer than a tenth
+    as many firms tell as another's is left out. Outcome regression weighs
     controls by s·x(X₀′SX₀)⁻¹x̄₁, s their sampling weights (Chattopadhyay and Zubizarreta 2023): covariates take their share out of
     the variance, and unlike arms cost effective controls. What clusters share is learnt from the treated
     firms' changes over the span nearest to the horizon, each pair of periods from its own mean. Of two ways, `mates` are those met
@@ -82,10 +87,9 @@ def sd_of_change(
     wide = wide.loc[:, wide.columns < before].dropna(axis=1, how="all")
     last = wide.iloc[:, -1] if wide.shape[1] else pd.Series(np.nan, wide.index)
     arms = arm_weights(panel, weights)
-    x = _columns(panel, covariates)
+    x = _columns(panel, covariates, before)
     observed = last.notna().to_numpy() & ~np.isnan(x).any(axis=1)
     treated, control = (w * observed for w in arms)
-    n_control = int((control > 0).sum())
     if weights is None or weights.index.nlevels == 1:
         control = _adjusted(x, treated, control)
     compared = panel.keep(panel.firms.index[sum(arms) > 0], stage="power", reason="no_weight")
@@ -93,7 +97,7 @@ def sd_of_change(
     found |= {"icc": np.nan, "mates": 0.0, "clusters": np.nan}
     found |= {"sd": np.nan, "basis": "none", "spans": (), "level": last[treated > 0].mean(), "n_treated": effective_number(treated)}
     found["n_treated"] = int(found["n_treated"]) if found["n_treated"].is_integer() else found["n_treated"]
-    found |= {"n_control": n_control, "effective": effective_number(control)}
+    found |= {"n_control": int((control != 0).sum()), "effective": effective_number(control)}
     if wide.shape[1] < 2:
         periods = "one period" if wide.shape[1] == 1 else "no period"
         return pd.Series({**found, "reason": f"{periods} before {before:g}: no change without the programme is observed"})
@@ -103,11 +107,11 @@ def sd_of_change(
     variances = _variances(changes, arms)
     if not variances:
         return pd.Series({**found, "reason": "no two periods before the programme share enough firms"})
-    variance, basis = _at(horizon, variances)
+    variance, basis = _at(horizon, {span: (_mean(own, arms), df) for span, (own, df) in variances.items()})
     if clusters is not None:
         near = min(variances, key=lambda span: (abs(span - horizon), span))
         rest = np.array([change for span, change, _ in changes if span == near])
-        found |= clustered(clusters.reindex(panel.firms.index)[enters], rest, *arms)
+        found |= clustered(clusters.reindex(panel.firms.index), enters, rest, arms, variances[near][0])
     return pd.Series({**found, "sd": float(np.sqrt(variance)), "basis": basis, "spans": tuple(sorted(variances)), "reason": ""})
 
 
@@ -161,6 +165,8 @@ def mde(spread: pd.Series, power: Power, relevant_effect: float | None = None, s
         sd = sd / spread["level"] if spread["level"] > 0 else np.nan
     if not reason and not (n_treated > 0 and n_control > 0):
         reason = "no treated or no comparison firm"
+    if not reason and sd == 0:
+        sd, reason = np.nan, "no variation before the programme"
     target = relevant_effect
     if target is not None and scale in ("log", "poisson"):
         target = np.log1p(target) if target > -1 else None
@@ -169,7 +175,7 @@ def mde(spread: pd.Series, power: Power, relevant_effect: float | None = None, s
     attrition = 1 - (1 - (spread["lost"] if power.attrition is None else power.attrition)) ** spread["horizon"]
     wide, clusters = sd * np.sqrt(design_effect), spread["clusters"]
     found = detectable(wide, n_treated, effective, power, attrition, clusters)
-    if not reason and np.isnan(found) and sd == sd:
+    if not reason and np.isnan(found) and (sd == sd or clusters < 3):
         reason = _too_little(design_effect, clusters)
     needed = float("nan")
     if target and n_treated > 0 and n_control > 0:
@@ -192,10 +198,13 @@ def mde(spread: pd.Series, power: Power, relevant_effect: float | None = None, s
 
 def _too_little(design_effect: float, clusters: float) -> str:
     """Why firms that vary have no minimum detectable effect."""
-    if np.isnan(design_effect):
-        return "what firms of a cluster share cannot be told: fewer than two clusters with several treated firms; declare power.icc"
     if clusters < 3:
-        return f"{counted(int(clusters), 'cluster')} for the degrees of freedom; inference needs at least three"
+        return f"inference needs at least three clusters that count; found {clusters:g}"
+    if np.isnan(design_effect):
+        return (
+            "what firms of a cluster share cannot be told: no two clusters with several treated firms that changed unlike; "
+            "declare power.icc"
+        )
     return "too few firms are left for a test"
 
 
@@ -237,7 +246,7 @@ def firms_needed(
     def excess(n):
         return detectable(sd, n, ratio * n, power, attrition, n * clusters) - abs(effect)
 
-    least = 3 / (1 + ratio) / (1 - attrition) if np.isnan(clusters) else 3 / clusters
+    least = 3 / (1 + ratio) / (1 - attrition) if np.isnan(clusters) else 3 / clusters * (1 + 1e-9)
     most = 10.0 * least
     if excess(least) <= 0:
         return float(np.ceil(least))
@@ -283,24 +292,28 @@ def _adjusted(x: np.ndarray, treated: np.ndarray, control: np.ndarray) -> np.nda
         return control
     found, s = np.zeros(len(control)), control[rows]
     found[rows] = s * (x[rows] @ np.linalg.pinv(x[rows].T @ (s[:, None] * x[rows])) @ (treated[treated > 0] @ x[treated > 0]))
-    return found
+    return np.where(np.abs(found) > 1e-9 * np.abs(found).max(), found, 0.0)  # a category without a treated firm has no part
 
 
-def _at(horizon: int, variances: dict[int, float]) -> tuple[float, str]:
-    """The variance of a change over `horizon` periods, and how it was come by."""
+def _at(horizon: int, variances: dict[int, tuple[float, float]]) -> tuple[float, str]:
+    """The variance of a change over `horizon` periods, and how it was come by; `variances` with their degrees of freedom."""
     spans = sorted(variances)
+    known, df = np.array([variances[k] for k in spans]).T
     if horizon in variances:
-        return variances[horizon], "observed"
+        return variances[horizon][0], "observed"
     if len(spans) == 1:
-        return variances[spans[0]] * max(horizon / spans[0], 1.0), "one_span"
-    slope, start = np.polyfit(spans, [variances[k] for k in spans], 1)
+        return known[0] * max(horizon / spans[0], 1.0), "one_span"
+    slope, start = np.polyfit(spans, known, 1, w=np.sqrt(df))
     if slope < 0:
-        return float(np.mean(list(variances.values()))), "extrapolated"
-    return max(start + slope * horizon, min(variances.values())), "extrapolated"
+        return float(np.average(known, weights=df)), "extrapolated"
+    return max(start + slope * horizon, known.min()), "extrapolated"
 
 
-def _columns(panel: Panel, names: Sequence[str]) -> np.ndarray:
-    cov = firm_covariates(panel.firms, names)
+def _columns(panel: Panel, names: Sequence[str], before: float) -> np.ndarray:
+    """The covariates as columns after a constant; those of the outcomes as they stood in the last period before the programme."""
+    moving = [n for n in names if n not in panel.firms and n in panel.outcomes]
+    last = {n: (wide := panel.wide(n)).loc[:, wide.columns < before].iloc[:, -1] for n in moving}
+    cov = firm_covariates(panel.firms.assign(**last), names)
     columns = [np.ones(len(panel.firms)), *cov.numbers.T]
     for _, codes, levels in cov.levels:
         columns += [(codes == k).astype(float) for k in range(1, len(levels))]
@@ -322,21 +335,30 @@ def _changes(wide: pd.DataFrame, x: np.ndarray) -> list[tuple[int, np.ndarray, n
                 continue
             rest, free = np.full(len(dy), np.nan), np.full(len(dy), np.nan)
             rest[use] = dy[use] - q @ (q.T @ dy[use])
+            rest[np.abs(rest) < 1e-10 * np.abs(y[use][:, [a, b]]).max()] = 0.0  # rounding is no variation
             free[use] = 1 - (q**2).sum(axis=1)
             found.append((int(periods[b] - periods[a]), rest, free))
     return found
 
 
-def _variances(changes: list[tuple[int, np.ndarray, np.ndarray]], arms: list[np.ndarray]) -> dict[int, float]:
-    """Variance of the change by span, pooled over pairs of periods: of both arms, each by what it adds to the error."""
+def _variances(
+    changes: list[tuple[int, np.ndarray, np.ndarray]], arms: list[np.ndarray]
+) -> dict[int, tuple[np.ndarray, float]]:
+    """Variance of each arm's change (2,) and degrees of freedom by span, pooled over pairs of periods."""
     pooled: dict[int, np.ndarray] = {}
     for span, rest, free in changes:
-        sums = [[np.nansum(rest[w != 0] ** 2), np.nansum(free[w != 0])] for w in arms]
+        sums = [[np.nansum(w**2 * rest**2), np.nansum(w**2 * free), np.nansum(free[w != 0])] for w in arms]
         pooled[span] = pooled.get(span, 0.0) + np.array(sums)
+    most = max((sums[:, 2].sum() for sums in pooled.values()), default=0.0)
     found = {}
-    for span, sums in pooled.items():
-        known = sums[:, 1] > 1e-9  # an arm without variation to speak of takes the other's
-        if known.any():
-            adds = np.array([1 / effective_number(w) if w.any() else 0.0 for w in arms])
-            found[span] = float(np.average(sums[known, 0] / sums[known, 1], weights=adds[known]))
+    for span, (squares, weight, df) in ((span, sums.T) for span, sums in pooled.items()):
+        if df.sum() < most / 10:
+            continue
+        own = np.divide(squares, weight, out=np.zeros(2), where=df > 1e-9)
+        found[span] = np.where(df < LEAST, (df @ own) / df.sum(), own), float(df.sum())
     return found
+
+
+def _mean(own: np.ndarray, arms: list[np.ndarray]) -> float:
+    """The arms' variances by what each adds to the error of their difference."""
+    return float(np.average(own, weights=[1 / effective_number(w) if w.any() else 0.0 for w in arms]))
