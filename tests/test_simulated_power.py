@@ -10,7 +10,8 @@ import pytest
 from scipy import stats
 
 from pipeval import NEVER, Panel
-from pipeval.did.estimate import at_reference, estimate
+from pipeval.did.detectable import detectable_table
+from pipeval.did.estimate import adjusted_weights, at_reference, estimate
 from pipeval.errors import DesignError, collected
 from pipeval.matching.match import match
 from pipeval.robustness import simulated_power as module
@@ -75,6 +76,20 @@ def test_nothing_after_the_base_year_is_read(small, garbage):
         pd.testing.assert_series_equal(run(setting(small, other)), wanted, check_exact=True)
     early = Panel(panel.firms, panel.outcomes.assign(y=panel.outcomes["y"] * np.where(late, 1, 2)))
     assert run(setting(small, early))["sd_year"] == pytest.approx(2 * wanted["sd_year"])
+
+
+def test_covariates_that_move_stay_as_they_were(small):
+    """A covariate of the outcomes is read in the base year, by simulation, formula and balance alike."""
+    panel = made(n=60)
+    period = panel.outcomes.index.get_level_values("period")
+    z = panel.firms["size"].reindex(panel.outcomes.index.get_level_values("firm_id")).to_numpy()
+    wild = Panel(panel.firms, panel.outcomes.assign(z=np.where(period > BASE, 1e9, z)))
+    fixed, read = setting(small, panel, did={"covariates": ("size",)}), setting(small, wild, did={"covariates": ("z",)})
+    pd.testing.assert_series_equal(run(read), run(fixed), check_exact=False, rtol=1e-9)
+    weights = [adjusted_weights(*chosen[:3]) for chosen in (read, fixed)]
+    pd.testing.assert_series_equal(*weights)
+    rows = [detectable_table(*chosen[:3]).iloc[0] for chosen in (read, fixed)]
+    pd.testing.assert_series_equal(*rows)
 
 
 @pytest.mark.parametrize("workers", [1, 2])

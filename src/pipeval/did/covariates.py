@@ -113,6 +113,13 @@ def covariates_by_cell(panel: Panel, spec: DidSpec, level: pd.DataFrame) -> tupl
     return fixed, of
 
 
+def known_before(panel: Panel, names: Sequence[str], before: float) -> pd.DataFrame:
+    """`panel.firms` with those of `names` that are outcomes, as they stood in the last period earlier than `before`."""
+    moving = [n for n in names if n not in panel.firms.columns and n in panel.outcomes.columns]
+    last = {n: (wide := panel.wide(n)).loc[:, wide.columns < before].iloc[:, -1] for n in moving}
+    return panel.firms.assign(**last)
+
+
 def mean_before(level: pd.DataFrame) -> pd.Series:
     """Each firm's mean level over the years in which it is seen, as if it had been seen in all: NaN where it never is.
 

@@ -21,6 +21,7 @@ from ..study.files import nearest
 from ..study.specs import DidSpec, Outcome, Study
 from .aggregate import aggregate
 from .att_gt import att_gt
+from .covariates import known_before
 from .effects import Effects
 from .poisson import poisson_att
 
@@ -130,7 +131,7 @@ def adjusted_weights(panel: Panel, sample: MatchedSample, study: Study) -> pd.Se
         return sample.weights.groupby(level="firm_id").sum()
     if not study.did.covariates:
         return None
-    firms = compared(panel, sample, study).firms
+    firms = known_before(compared(panel, sample, study), study.did.covariates, study.baseline.year + 1)
     firms = firms[(firms["cohort"] <= study.treatment.reference_year) | np.isinf(firms["cohort"])]
     treated = np.isfinite(firms["cohort"].to_numpy())
     if study.did.method != "reg":

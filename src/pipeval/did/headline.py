@@ -66,8 +66,8 @@ def effects_table(cells: Mapping[str, Effects | None], group: Group, others: Map
     Returns
     -------
     DataFrame
-        `definition, design, outcome, scale, direction, headline, early`, then `estimate, std_error, df, p_value, conf_low, conf_high,
-        n_treated, n_control, n_clusters` on the scale of the outcome and `effect, effect_low, effect_high` as shares where that is
+        `definition, design, outcome, scale, direction, headline, early`, then `estimate, std_error, df, p_value, conf_low,
+        conf_high, n_treated, n_control, n_clusters` on the scale of the outcome and `effect, effect_low, effect_high` as shares where that is
         logarithmic.
     """
     other = "matched" if study.headline == "common_support" else "common_support"

@@ -14,6 +14,7 @@ from ..errors import DesignError
 from ..study.specs import Power
 from .att_gt import cohort_weights
 from .covariates import covariates as firm_covariates
+from .covariates import known_before
 from .design_effect import clustered, effective_number
 
 ALONE = {"icc": np.nan, "mates": 0.0, "clusters": np.nan, "lost": 0.0, "horizon": 1}
@@ -63,8 +64,9 @@ def sd_of_change(
         `level` (the treated firms' mean in the last period before); `n_treated` (effective, (Σw)²/Σw²) and `n_control`, observed
         in that period with their covariates, controls that the adjustment gives no weight left out; `effective` (the number of
         equally weighted controls that would tell as much); `reason` (why `sd` is NaN; else empty). With clusters: `icc` (see
-        `intraclass`; NaN without), `mates` (how many firms of its cluster a firm of an arm meets there: Σ_c W_c²/Σw² − 1, for equal weights Σn_c²/N − 1, the
-        arms as they enter the variance; 0 without), `clusters` (those that count for the degrees of freedom; NaN without). `lost`
+        `intraclass`; NaN without), `mates` (how many firms of its cluster a firm of an arm meets there: Σ_c W_c²/Σw² − 1, for
+        equal weights Σn_c²/N − 1, the arms as they enter the variance; 0 without), `clusters` (those that count for the degrees of
+        freedom; NaN without). `lost`
         (see `lost_a_year`) and `horizon`.
 
     Notes
@@ -311,9 +313,7 @@ def _at(horizon: int, variances: dict[int, tuple[float, float]]) -> tuple[float,
 
 def _columns(panel: Panel, names: Sequence[str], before: float) -> np.ndarray:
     """The covariates as columns after a constant; those of the outcomes as they stood in the last period before the programme."""
-    moving = [n for n in names if n not in panel.firms and n in panel.outcomes]
-    last = {n: (wide := panel.wide(n)).loc[:, wide.columns < before].iloc[:, -1] for n in moving}
-    cov = firm_covariates(panel.firms.assign(**last), names)
+    cov = firm_covariates(known_before(panel, names, before), names)
     columns = [np.ones(len(panel.firms)), *cov.numbers.T]
     for _, codes, levels in cov.levels:
         columns += [(codes == k).astype(float) for k in range(1, len(levels))]

@@ -12,6 +12,7 @@ from scipy import stats
 
 from ..data.panel import Panel
 from ..did.estimate import as_share, at_reference, estimate, population
+from ..did.covariates import known_before
 from ..did.design_effect import intraclass
 from ..did.power import sd_of_change
 from ..errors import DesignError, EstimationError, collected
@@ -134,10 +135,10 @@ def _power(found: np.ndarray, outcome: Outcome, study: Study) -> dict:
 
 
 def _before(panel: Panel, study: Study) -> Panel:
-    """The panel as it stood in the base year: later years are not there to be read."""
+    """The panel as it stood in the base year: later years are not there to be read, and covariates that move stay as they were."""
     period = panel.outcomes.index.get_level_values("period")
     known = panel.outcomes[period <= study.baseline.year]
-    return Panel(panel.firms, known, panel.ledger)
+    return Panel(known_before(panel, study.did.covariates, study.baseline.year + 1), known, panel.ledger)
 
 
 def learnt(before: Panel, outcome: str, study: Study) -> Future:
