@@ -407,6 +407,8 @@ def test_a_covariate_of_the_outcomes_is_read_before_the_programme():
     both = Panel(panel.firms[["cohort"]], panel.outcomes.assign(z=moving.rename_axis(["firm_id", "period"])))
     fixed, read = sd_of_change(panel, "y", 2, ["x"]), sd_of_change(both, "y", 2, ["z"])
     assert read[["sd", "effective"]].tolist() == pytest.approx(fixed[["sd", "effective"]].tolist())
+    with pytest.raises(DesignError, match="covariate 'z' is read before 1 and no period is earlier"):
+        sd_of_change(both, "y", 2, ["z"], before=1)
 
 
 def test_amounts_on_a_match_have_the_error_of_a_matched_placebo(small):

@@ -114,10 +114,14 @@ def covariates_by_cell(panel: Panel, spec: DidSpec, level: pd.DataFrame) -> tupl
 
 
 def known_before(panel: Panel, names: Sequence[str], before: float) -> pd.DataFrame:
-    """`panel.firms` with those of `names` that are outcomes, as they stood in the last period earlier than `before`."""
+    """`panel.firms` with those of `names` that are outcomes, as they stood in the last period earlier than `before`.
+
+    Raises `DesignError` when there is no such period.
+    """
     moving = [n for n in names if n not in panel.firms.columns and n in panel.outcomes.columns]
-    last = {n: (wide := panel.wide(n)).loc[:, wide.columns < before].iloc[:, -1] for n in moving}
-    return panel.firms.assign(**last)
+    if moving and panel.periods.min() >= before:
+        raise DesignError(f"covariate '{moving[0]}' is read before {before:g} and no period is earlier; leave it out")
+    return panel.firms.assign(**{n: (wide := panel.wide(n)).loc[:, wide.columns < before].iloc[:, -1] for n in moving})
 
 
 def mean_before(level: pd.DataFrame) -> pd.Series:

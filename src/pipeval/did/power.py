@@ -35,10 +35,6 @@ def sd_of_change(
 ) -> pd.Series:
     """The standard deviation across firms of the outcome's change over `horizon` periods, and how many firms there are to average.
 
-    Of two arms that vary unlike, the one whose √(1/n₁ + 1/n₀) multiple is the error of their difference: its square is the mean of
-    the arms' variances with weights 1/n₁ and 1/n₀, firms entering by their squared weights. An arm with fewer than ten degrees of
-    freedom takes the variance of both together.
-
     Only periods before the programme are read. Where they do not span the horizon, the variance of the changes over the
     spans they do have is extended along a straight line in the span.
 
@@ -47,7 +43,8 @@ def sd_of_change(
     horizon : int
         Periods between the base and the evaluated period, at least 1.
     covariates : sequence of str
-        Columns of `panel.firms` whose share of the variance is taken out, as the adjusted estimator does.
+        Columns of the firms, or of the outcomes as they stood in the last period before the programme, whose share of the variance
+        is taken out, as the adjusted estimator does.
     weights : Series, optional
         As in `att_gt`; firms without a weight do not count. Weights of a match, by cohort, stand as they are; others are adjusted
         for the covariates as outcome regression does.
@@ -66,20 +63,24 @@ def sd_of_change(
         equally weighted controls that would tell as much); `reason` (why `sd` is NaN; else empty). With clusters: `icc` (see
         `intraclass`; NaN without), `mates` (how many firms of its cluster a firm of an arm meets there: Σ_c W_c²/Σw² − 1, for
         equal weights Σn_c²/N − 1, the arms as they enter the variance; 0 without), `clusters` (those that count for the degrees of
-        freedom; NaN without). `lost`
-        (see `lost_a_year`) and `horizon`.
+        freedom; NaN without). `lost` (see `lost_a_year`) and `horizon`.
 
     Notes
     -----
-    Changes are taken from their arm's mean in each pair of periods. A line through Var(1), Var(2), … fits shocks that stay
-    (slope) plus shocks that pass (intercept); a negative slope counts as none. From one span alone the variance is
-    taken in proportion to it (all shocks stay), which errs to the safe side unless shocks build up. A span that fewer than a tenth
-    as many firms tell as another's is left out. Outcome regression weighs
-    controls by s·x(X₀′SX₀)⁻¹x̄₁, s their sampling weights (Chattopadhyay and Zubizarreta 2023): covariates take their share out of
-    the variance, and unlike arms cost effective controls. What clusters share is learnt from the treated
-    firms' changes over the span nearest to the horizon, each pair of periods from its own mean. Of two ways, `mates` are those met
-    in either and `icc` is what they share on average, so that the variances of the ways add less that of their crossing (Cameron,
-    Gelbach and Miller 2011). A shock that both arms of a cluster share cancels in their difference, which is not counted.
+    Changes are taken from their arm's mean in each pair of periods, firms enter by their squared weights. Of two arms that vary
+    unlike, `sd`² is the mean of the variances with weights 1/n₁ and 1/n₀, so that `sd`·√(1/n₁ + 1/n₀) is the error of their
+    difference; an arm with fewer than ten degrees of freedom takes the variance of both together. A line through Var(1),
+    Var(2), … fits shocks that stay (slope) plus shocks that pass (intercept); a negative slope counts as none. From one span
+    alone the variance is taken in proportion to it (all shocks stay), which errs to the safe side unless shocks build up. A
+    span that fewer than a tenth as many firms tell as another's is left out.
+
+    Outcome regression weighs controls by s·x(X₀′SX₀)⁻¹x̄₁, s their sampling weights (Chattopadhyay and Zubizarreta 2023):
+    covariates take their share out of the variance, and unlike arms cost effective controls.
+
+    What clusters share is learnt from the treated firms' changes over the span nearest to the horizon, each pair of periods from
+    its own mean. Of two ways, `mates` are those met in either and `icc` is what they share on average, so that the variances of the
+    ways add less that of their crossing (Cameron, Gelbach and Miller 2011). A shock that both arms of a cluster share cancels in
+    their difference, which is not counted.
     """
     if horizon < 1:
         raise DesignError(f"horizon is at least one period; found {horizon}")
